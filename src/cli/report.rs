@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{CommandResult, ReportFormat, Target, say, table::fitted, terminal::printable};
 use crate::{
     client::Client,
-    engine::{ArmReport, GoalChange, Lift, SlotReport},
+    engine::{ArmReport, FloorAdvice, GoalChange, IfEverybody, Lift, SlotReport, WithheldFigure},
     wire::time_text,
 };
 
@@ -52,7 +52,8 @@ fn table(report: &SlotReport) -> String {
     lines.extend(comparison_lines(report));
     lines.extend(not_counted_line(report));
     lines.extend(over_limit_line(report));
-    lines.push(fitted(arm_table(report), &[8, 3, 7, 5, 2]));
+    lines.extend(floor_lines(report));
+    lines.push(fitted(arm_table(report), &[9, 3, 8, 5, 2]));
     lines.join("\n")
 }
 
@@ -139,8 +140,9 @@ fn arm_table(report: &SlotReport) -> Table {
         "shown",
         "share",
         "",
-        "mean reward",
+        "where shown",
         "95 % interval",
+        "if everybody got it",
         "chance best",
         "expected loss",
         "effective n",
@@ -155,12 +157,13 @@ fn arm_table(report: &SlotReport) -> Table {
             bar(arm.share),
             format!("{:.4}", arm.mean),
             interval(arm),
+            if_everybody(&arm.if_everybody),
             format!("{:.1} %", 100.0 * arm.chance_best),
             if arm.available { format!("{:.4}", arm.expected_loss) } else { String::new() },
             format!("{:.0}", arm.effective_observations),
         ]);
     }
-    for column in [1, 2, 4, 6, 7, 8] {
+    for column in [1, 2, 4, 7, 8, 9] {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -168,7 +171,29 @@ fn arm_table(report: &SlotReport) -> Table {
     table
 }
 
-/// Interval of an arm's mean reward, or how many rewards it takes.
+/// What an arm would earn if everybody got it, with its interval, or why that is not known.
+fn if_everybody(figure: &IfEverybody) -> String {
+    match figure {
+        IfEverybody::Known { mean, low, high, .. } => format!("{mean:.4} ({low:.4} to {high:.4})"),
+        IfEverybody::Withheld(WithheldFigure { because, .. }) => because.reason().to_owned(),
+    }
+}
+
+/// Lines about the figures that are withheld, for which a floor would help.
+fn floor_lines(report: &SlotReport) -> Vec<String> {
+    let advice = report.arms.iter().filter(|arm| arm.available).filter_map(|arm| match &arm.if_everybody {
+        IfEverybody::Known { .. } => None,
+        IfEverybody::Withheld(withheld) => withheld.floor,
+    });
+    let Some(FloorAdvice { floor, cost_per_1000 }) = advice.max_by(|a, b| a.floor.total_cmp(&b.floor)) else {
+        return Vec::new();
+    };
+    vec![format!(
+        "to tell what every arm earns if everybody gets it within 10,000 decisions, set controls.floor to {floor}: it gives up {cost_per_1000:.2} per 1,000 decisions"
+    )]
+}
+
+/// Interval of an arm's mean reward where it was shown, or how many rewards it takes.
 fn interval(arm: &ArmReport) -> String {
     match arm.interval {
         Some((low, high)) => format!("{low:.4} to {high:.4}"),
@@ -199,6 +224,20 @@ fn against_holdout(who: &str, lift: &Lift) -> String {
         "{who} against holdout: {:.4} ({} decisions) against {:.4} ({}), {:+.4}{relative}, {interval}",
         lift.mean, lift.decisions, lift.holdout_mean, lift.holdout_decisions, lift.difference
     )
+}
+
+fn if_everybody_json(figure: &IfEverybody) -> serde_json::Value {
+    match figure {
+        IfEverybody::Known { mean, low, high, effective_decisions } => {
+            json!({"mean": mean, "low": low, "high": high, "effective_decisions": effective_decisions})
+        }
+        IfEverybody::Withheld(WithheldFigure { because, model_guess, floor }) => json!({
+            "withheld_because": because.reason(),
+            "model_guess": model_guess,
+            "floor_needed": floor.map(|advice| advice.floor),
+            "floor_cost_per_1000": floor.map(|advice| advice.cost_per_1000),
+        }),
+    }
 }
 
 fn lift_json(lift: &Lift) -> serde_json::Value {
@@ -232,6 +271,7 @@ fn json(report: &SlotReport) -> serde_json::Value {
             "rewarded": arm.rewarded,
             "expected_loss": arm.expected_loss,
             "effective_observations": arm.effective_observations,
+            "if_everybody": if_everybody_json(&arm.if_everybody),
         })
     };
     json!({
@@ -313,7 +353,9 @@ mod tests {
             rewarded: 28,
             expected_loss: 0.001,
             effective_observations: 700.0,
+            if_everybody: IfEverybody::Known { mean: 0.035, low: 0.02, high: 0.05, effective_decisions: 300.0 },
         };
+        assert_eq!(if_everybody(&arm.if_everybody), "0.0350 (0.0200 to 0.0500)");
         assert_eq!(interval(&arm), "too few (28 of 57)");
         assert_eq!(interval(&ArmReport { rewarded: 60, ..arm.clone() }), "too few");
         let known = ArmReport { interval: Some((0.03, 0.05)), rewards_needed: 0, ..arm };

@@ -66,11 +66,14 @@ pub use preview::{
     BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, PreviewTally, Previewer, SlotPreview,
     preview,
 };
-pub use report::{ArmReport, GoalChange, Lift, SlotReport, SlotStage, Status, report};
+pub use report::{
+    ArmReport, FloorAdvice, GoalChange, IfEverybody, Lift, SlotReport, SlotStage, Status, WithheldBecause,
+    WithheldFigure, report,
+};
 pub use shard::SlotShard;
 pub use slot_state::{
-    ArmCounters, ArmPropensity, Counters, EvaluationData, Exposure, ExposureEntry, ExposureScope, GoalSums,
-    HoldoutComparison, SlotState,
+    ArmCounters, ArmPropensity, Counters, EvaluationData, EverybodySums, Exposure, ExposureEntry, ExposureScope,
+    FIGURES_MAX, GoalSums, HoldoutComparison, SlotState,
 };
 pub use state::State;
 pub use subject::Subject;

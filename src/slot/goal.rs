@@ -189,6 +189,11 @@ impl Goal {
         }
     }
 
+    /// Returns whether no reward can be below 0.
+    pub fn rewards_cannot_be_negative(&self) -> bool {
+        self.default_reward >= 0.0 && self.kinds.iter().all(|kind| kind.weight >= 0.0 && !kind.use_value)
+    }
+
     /// Returns whether every reward lies in [0, 1], so that a mean reward is a rate.
     pub fn within_unit(&self) -> bool {
         // The greatest amount that one kind can add, or `None` without a limit.

@@ -9,6 +9,7 @@
 //! * [`RewardSample`], [`mean_difference`], [`PairwiseTest`]: intervals and evidence that stay valid however often
 //!   one looks.
 //! * [`RewardSums`], [`rate_interval`], [`reward_interval`]: interval of an arm's mean reward, for rates and for money.
+//! * [`DoublyRobustSums`]: mean reward of an arm over all contexts, from a log with known propensities.
 //! * [`best`]: expected loss of choosing an arm, and the value that other arms could still add.
 //! * [`PooledPrior`]: the prior of one arm's mean that all arms together suggest.
 //! * [`Moments`]: running mean and deviation.
@@ -31,6 +32,7 @@ mod cached_winners;
 mod cholesky;
 pub mod compact;
 mod confidence;
+mod doubly_robust;
 mod gaussian;
 mod lanes;
 mod legendre;
@@ -52,6 +54,7 @@ pub use beta::Beta;
 pub use cached_winners::WinnerCache;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
 pub use confidence::{Interval, REWARDS_MIN, RewardSample, mean_difference};
+pub use doubly_robust::{DecisionWeight, DoublyRobustFigure, DoublyRobustSums, FLOORS, GROUPS, RewardNoise, ScoredArm};
 pub use gaussian::{ConstantPrior, Gaussian, Prediction, SolvedRow, SparseVector};
 #[cfg(test)]
 pub(crate) use lanes::{SimdWidth, limit::with_width_limit};

@@ -111,6 +111,7 @@ impl ApiEnum for SlotStage {
             Self::Shadow => proto::SlotStatus::Shadow,
             Self::WarmingUp => proto::SlotStatus::WarmingUp,
             Self::Confident => proto::SlotStatus::Confident,
+            Self::Leading => proto::SlotStatus::Leading,
             Self::Settled => proto::SlotStatus::Settled,
             Self::Learning => proto::SlotStatus::Learning,
         }
@@ -148,6 +149,6 @@ mod tests {
         check::<ExplorationPreset>(4);
         check::<Fallback>(4);
         check::<Reason>(8);
-        check::<SlotStage>(6);
+        check::<SlotStage>(7);
     }
 }

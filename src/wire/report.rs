@@ -3,7 +3,10 @@
 use super::{encode::encode_timestamp, enums::ApiEnum as _, proto};
 use crate::{
     bandit::FeatureNote,
-    engine::{ArmReport, Counters, GoalChange, Lift, SlotReport, SlotStage, Status},
+    engine::{
+        ArmReport, Counters, FloorAdvice, GoalChange, IfEverybody, Lift, SlotReport, SlotStage, Status,
+        WithheldBecause, WithheldFigure,
+    },
     slot::{ArmId, FieldError},
 };
 
@@ -106,6 +109,7 @@ fn encode_arm(arm: ArmReport) -> proto::ArmReport {
         rewarded,
         expected_loss,
         effective_observations,
+        if_everybody,
     } = arm;
     let (low, high) = interval.unzip();
     proto::ArmReport {
@@ -124,7 +128,54 @@ fn encode_arm(arm: ArmReport) -> proto::ArmReport {
         effective_observations,
         shown_since_goal,
         rewards_needed,
+        if_everybody: Some(encode_if_everybody(&if_everybody)),
     }
+}
+
+fn encode_if_everybody(figure: &IfEverybody) -> proto::IfEverybody {
+    match figure {
+        IfEverybody::Known { mean, low, high, effective_decisions } => proto::IfEverybody {
+            mean: Some(*mean),
+            low: Some(*low),
+            high: Some(*high),
+            effective_decisions: *effective_decisions,
+            ..proto::IfEverybody::default()
+        },
+        IfEverybody::Withheld(WithheldFigure { because, model_guess, floor }) => proto::IfEverybody {
+            withheld_because: match because {
+                WithheldBecause::NotShown => proto::WithheldBecause::NotShown,
+                WithheldBecause::TooLittleOverlap => proto::WithheldBecause::TooLittleOverlap,
+                WithheldBecause::NoRewards => proto::WithheldBecause::NoRewards,
+                WithheldBecause::TooManyArms => proto::WithheldBecause::TooManyArms,
+            }
+            .into(),
+            model_guess: *model_guess,
+            floor_needed: floor.map(|advice| advice.floor),
+            floor_cost_per_1000: floor.map(|advice| advice.cost_per_1000),
+            ..proto::IfEverybody::default()
+        },
+    }
+}
+
+/// Decodes a figure. A reason that this program does not know is that nothing can be told.
+fn decode_if_everybody(figure: proto::IfEverybody) -> IfEverybody {
+    if let (Some(mean), Some(low), Some(high)) = (figure.mean, figure.low, figure.high) {
+        return IfEverybody::Known { mean, low, high, effective_decisions: figure.effective_decisions };
+    }
+    let because = match figure.withheld_because() {
+        proto::WithheldBecause::NotShown => WithheldBecause::NotShown,
+        proto::WithheldBecause::Unspecified | proto::WithheldBecause::TooLittleOverlap => {
+            WithheldBecause::TooLittleOverlap
+        }
+        proto::WithheldBecause::NoRewards => WithheldBecause::NoRewards,
+        proto::WithheldBecause::TooManyArms => WithheldBecause::TooManyArms,
+    };
+    let advice = figure.floor_needed.zip(figure.floor_cost_per_1000);
+    IfEverybody::Withheld(WithheldFigure {
+        because,
+        model_guess: figure.model_guess,
+        floor: advice.map(|(floor, cost_per_1000)| FloorAdvice { floor, cost_per_1000 }),
+    })
 }
 
 fn encode_lift(lift: Lift) -> proto::Lift {
@@ -230,6 +281,7 @@ fn decode_arm(arm: proto::ArmReport) -> Result<ArmReport, FieldError> {
         effective_observations,
         shown_since_goal,
         rewards_needed,
+        if_everybody,
     } = arm;
     Ok(ArmReport {
         arm: ArmId::parse("arm_id", &arm_id)?,
@@ -246,6 +298,7 @@ fn decode_arm(arm: proto::ArmReport) -> Result<ArmReport, FieldError> {
         rewarded,
         expected_loss,
         effective_observations,
+        if_everybody: decode_if_everybody(if_everybody.unwrap_or_default()),
     })
 }
 
@@ -284,7 +337,16 @@ mod tests {
             rewarded: 28,
             expected_loss: 0.001,
             effective_observations: 650.5,
+            if_everybody: IfEverybody::Known { mean: 0.035, low: 0.02, high: 0.05, effective_decisions: 300.0 },
         };
+        let withheld = WithheldBecause::ALL.map(|because| ArmReport {
+            if_everybody: IfEverybody::Withheld(WithheldFigure {
+                because,
+                model_guess: Some(0.03),
+                floor: Some(FloorAdvice { floor: 0.02, cost_per_1000: 0.7 }),
+            }),
+            ..arm.clone()
+        });
         for stage in SlotStage::ALL {
             let report = SlotReport {
                 slot: "offers".into(),
@@ -294,7 +356,7 @@ mod tests {
                 changes_found: 1,
                 dimensions: 9,
                 exposures: vec![1.0, 0.5],
-                counters: Counters { decisions: 1_024, shown: 1_400, reward_sum: 64.0, ..Counters::default() },
+                counters: Counters { decisions: 1_024, shown: 4_200, reward_sum: 64.0, ..Counters::default() },
                 goal_sums: (stage == SlotStage::Learning).then_some(GoalChange {
                     revision: 5,
                     at_us: 1_793_000_000_123_456,
@@ -303,7 +365,10 @@ mod tests {
                     holdout_decisions: 64,
                     holdout_reward_sum: 0.0,
                 }),
-                arms: vec![arm.clone(), ArmReport { interval: None, rewards_needed: 57, ..arm.clone() }],
+                arms: [arm.clone(), ArmReport { interval: None, rewards_needed: 57, ..arm.clone() }]
+                    .into_iter()
+                    .chain(withheld.clone())
+                    .collect(),
                 lift: Some(lift),
                 analysis_lift: Some(Lift { interval: None, relative: None, ..lift }),
                 exploration_cost: Some(0.002),

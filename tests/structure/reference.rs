@@ -114,22 +114,53 @@ fn the_reference_of_the_configuration_is_the_program_s_own() {
     expect_file!["../../docs/reference/config.md"].assert_eq(&page);
 }
 
+/// Returns the row of a field or of an enum's value, or `None` for another line.
+fn field_row(meaning: &str, line: &str) -> Option<String> {
+    let (left, _) = line.strip_suffix(';')?.split_once(" = ")?;
+    let meaning = meaning.replace('|', "\\|");
+    Some(match left.rsplit_once(' ') {
+        Some((kind, name)) => format!("| `{name}` | `{kind}` | {meaning} |"),
+        None => format!("| `{left}` | | {meaning} |"),
+    })
+}
+
+/// Appends a table of each message and enum of a file that has fields.
+fn describe_messages(items: &[(String, String)], page: &mut String) {
+    let mut heading = String::new();
+    for (meaning, line) in items {
+        if let Some(name) = ["message ", "enum "].iter().find_map(|word| line.strip_prefix(word)) {
+            let name = name.trim_end_matches('}').trim_end_matches([' ', '{']);
+            heading = format!("\n### `{name}`\n\n{meaning}\n\n| field | type | meaning |\n| --- | --- | --- |\n");
+        } else if line.starts_with("service ") {
+            heading.clear();
+        } else if let Some(row) = field_row(meaning, line).filter(|_| !line.starts_with("option ")) {
+            page.push_str(&std::mem::take(&mut heading));
+            writeln!(page, "{row}").unwrap();
+        }
+    }
+}
+
 #[test]
 fn the_reference_of_the_api_is_what_the_protos_say() {
     let mut page = format!(
-        "# API\n\n*Reader: a backend engineer who looks for a call.*\n\n{GENERATED}\n\
-         The files under [`proto/slotwise/v1`](../../proto/slotwise/v1) describe each message field by field.\n"
+        "# API\n\n*Reader: a backend engineer who looks for a call or a field.*\n\n{GENERATED}\n\
+         The files under [`proto/slotwise/v1`](../../proto/slotwise/v1) are the source: first come the calls of each service, \
+         then the messages and their fields.\n"
     );
-    for file in ["decision", "feedback", "slot", "insight"] {
-        let text = source(&format!("proto/slotwise/v1/{file}.proto"));
-        for (meaning, line) in documented(&text, "//") {
-            if let Some(name) = line.strip_prefix("service ") {
-                let name = name.trim_end_matches(" {").trim_end_matches('{');
-                write!(page, "\n## `slotwise.v1.{name}`\n\n{meaning}\n\n| call | meaning |\n| --- | --- |\n").unwrap();
-            } else if let Some((name, _)) = line.strip_prefix("rpc ").and_then(|rest| rest.split_once('(')) {
-                writeln!(page, "| `{name}` | {} |", meaning.replace('|', "\\|")).unwrap();
-            }
+    let files = ["decision", "feedback", "slot", "insight", "controls", "rule", "learning", "explain", "preview"]
+        .map(|file| Path::new("proto/slotwise/v1").join(format!("{file}.proto")))
+        .map(|path| documented(&source(path.to_str().unwrap()), "//"));
+    for (meaning, line) in files.iter().flatten() {
+        if let Some(name) = line.strip_prefix("service ") {
+            let name = name.trim_end_matches(" {").trim_end_matches('{');
+            write!(page, "\n## `slotwise.v1.{name}`\n\n{meaning}\n\n| call | meaning |\n| --- | --- |\n").unwrap();
+        } else if let Some((name, _)) = line.strip_prefix("rpc ").and_then(|rest| rest.split_once('(')) {
+            writeln!(page, "| `{name}` | {} |", meaning.replace('|', "\\|")).unwrap();
         }
+    }
+    page.push_str("\n## Messages\n");
+    for items in &files {
+        describe_messages(items, &mut page);
     }
     expect_file!["../../docs/reference/api.md"].assert_eq(&page);
 }

@@ -11,6 +11,7 @@ fn in_percent(metric: Metric) -> bool {
         Metric::Lift
         | Metric::Share
         | Metric::IntervalCoverage
+        | Metric::PopulationCoverage
         | Metric::FalseConfidence
         | Metric::CountedError
         | Metric::FallbackShare => true,
@@ -39,6 +40,7 @@ fn number(metric: Metric, value: f64) -> String {
         | Metric::Lift
         | Metric::Share
         | Metric::IntervalCoverage
+        | Metric::PopulationCoverage
         | Metric::FalseConfidence
         | Metric::CountedError
         | Metric::FallbackShare => format!("{value:.5}"),
@@ -71,6 +73,7 @@ pub(crate) fn name(check: &Check, first: &str) -> String {
         Metric::DecisionsToAdapt => "decisions to adapt",
         Metric::Share => "share",
         Metric::IntervalCoverage => "coverage of the 95 % intervals",
+        Metric::PopulationCoverage => "coverage of the figures if everybody got it",
         Metric::PropensityCalibration => "calibration of propensities",
         Metric::FalseConfidence => "false confidence",
         Metric::CountedError => "error of what was counted",

@@ -36,7 +36,10 @@ fn value(scenario: &Scenario, check: &Check, tally: &PolicyTally) -> Option<f64>
         Metric::CountedError => Some(tally.counted_error),
         Metric::FallbackShare => per(tally.fallbacks as f64, tally.decisions),
         Metric::P99Latency => tally.calls.as_ref().map(|calls| calls.decide.quantile_us(0.99) as f64 / 1e3),
-        Metric::IntervalCoverage | Metric::PropensityCalibration | Metric::FalseConfidence => None,
+        Metric::IntervalCoverage
+        | Metric::PopulationCoverage
+        | Metric::PropensityCalibration
+        | Metric::FalseConfidence => None,
     }
 }
 
@@ -63,6 +66,10 @@ pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Repli
         Metric::IntervalCoverage => {
             let (pending, all) = tallies().fold((0, 0), |(a, b), t| (a + t.covered.0, b + t.covered.1));
             proportion(pending, all, count)
+        }
+        Metric::PopulationCoverage => {
+            let (held, all) = tallies().fold((0, 0), |(a, b), t| (a + t.figures_held.0, b + t.figures_held.1));
+            proportion(held, all, count)
         }
         Metric::FalseConfidence => proportion(tallies().filter(|t| t.falsely_sure).count() as u64, count, count),
         Metric::PropensityCalibration => promises(tallies()),

@@ -85,6 +85,9 @@ pub enum Metric {
     /// Part of the 95 % intervals in the slot's report that contain the truth about their arm, over all arms shown at
     /// least 30 times and all replications.
     IntervalCoverage,
+    /// Part of the intervals of "if everybody got it" in the slot's report that contain the arm's expected reward over the
+    /// last shoppers, over all figures that are shown and all replications.
+    PopulationCoverage,
     /// Chi-squared test of the logged probabilities against the draws.
     PropensityCalibration,
     /// Part of replications at whose end the slot is 95 % sure of a best arm that is not the best.
@@ -120,6 +123,7 @@ impl Metric {
             Self::DecisionsToAdapt => "decisions_to_adapt",
             Self::Share => "share",
             Self::IntervalCoverage => "interval_coverage",
+            Self::PopulationCoverage => "population_coverage",
             Self::PropensityCalibration => "propensity_calibration",
             Self::FalseConfidence => "false_confidence",
             Self::CountedError => "counted_error",

@@ -18,6 +18,7 @@ shipped!(
     "stock-outs",
     "dirty-events",
     "nothing-to-find",
+    "simpson",
     "large-catalogue",
     "returning-or-new",
     "restart",

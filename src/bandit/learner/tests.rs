@@ -247,7 +247,9 @@ fn models_beyond_the_compute_budget_are_left_out() {
     let mut learner = Learner::new(with(u64::MAX), traits);
     for i in 0..12_u32 {
         let (a, b) = (["a", "b"][i as usize % 2], ["a", "b", "c"][i as usize % 3]);
-        show(&mut learner, &context(&[a, b]), observation(i % 2, f64::from(i % 2)));
+        // Time passes, so that models that forget at different rates have different scores.
+        let at_us = i64::from(i) * HALF_LIFE_US / 12;
+        show(&mut learner, &context(&[a, b]), Observation { at_us, ..observation(i % 2, f64::from(i % 2)) });
     }
     let asked = |learner: &mut Learner, budget: u64| -> Vec<&'static str> {
         learner.decide_by(with(budget), traits);

@@ -21,11 +21,21 @@ pub struct Mixture {
 }
 
 impl Mixture {
-    /// Creates a mixture of these parts and scales their weights to add up to 1.
+    /// Creates a mixture of these parts, heaviest first, and scales their weights to add up to 1.
     ///
-    /// Parts with numbers that are not finite are left out. Returns `None` if no part remains.
+    /// Parts with numbers that are not finite are left out. Parts with equal scores are one part with the name of the first, as
+    /// models that differ in their forgetting only have at the start. Returns `None` if no part remains.
     pub fn new(mut parts: Vec<MixturePart>) -> Option<Self> {
         parts.retain(|part| part.scores.finite() && part.weight > 0.0);
+        let mut merged: Vec<MixturePart> = Vec::with_capacity(parts.len());
+        for part in parts {
+            match merged.iter_mut().find(|known| known.scores == part.scores) {
+                Some(known) => known.weight += part.weight,
+                None => merged.push(part),
+            }
+        }
+        let mut parts = merged;
+        parts.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         let total: f64 = parts.iter().map(|part| part.weight).sum();
         for part in &mut parts {
             part.weight /= total;

@@ -112,3 +112,17 @@ fn one_model_decides_a_whole_slate() {
         assert!((first[0] - 0.5).abs() < 1e-9 && (places[1].propensity - 1.0).abs() < 1e-9);
     }
 }
+
+/// Models with equal scores are one part, so that their probabilities are computed once, and the pmf is the same.
+#[test]
+fn parts_with_equal_scores_are_one() {
+    let [a, b] = opinions();
+    let parts = vec![part(2.0, a.clone()), part(5.0, b.clone()), part(1.0, a.clone()), part(3.0, a.clone())];
+    let mixture = Mixture::new(parts).unwrap();
+    assert_eq!(mixture.parts().iter().map(|part| part.weight).collect::<Vec<_>>(), [6.0 / 11.0, 5.0 / 11.0]);
+    let of = |scores: &Scores| pmf(&Mixture::single(scores.clone(), "test").unwrap(), Policy::ThompsonSampling);
+    let want = of(&a).into_iter().zip(of(&b)).map(|(a, b)| (6.0 * a + 5.0 * b) / 11.0);
+    for (got, want) in pmf(&mixture, Policy::ThompsonSampling).into_iter().zip(want) {
+        assert!((got - want).abs() < 1e-12, "{got} against {want}");
+    }
+}

@@ -47,7 +47,7 @@ impl Thinning {
         let idle = || i < MemberSet::MAX && member.ground < 0.0 && exp(member.evidence) < NEGLIGIBLE * self.total;
         match self.number {
             Some(number) if member.model.has_features() && idle() => {
-                if mixed(number, i as u64) % u64::from(ONE_IN) == 0 { ONE_IN } else { 0 }
+                if mixed(number, i as u64).is_multiple_of(u64::from(ONE_IN)) { ONE_IN } else { 0 }
             }
             _ => 1,
         }

@@ -51,10 +51,12 @@ impl SlotState {
         let arms = || shown.iter().map(|shown| shown.arm);
         self.counters.add_decision(decided.holdout, arms(), default_reward);
         self.goal_sums.add_decision(decided.holdout, arms(), default_reward);
-        let record = Arc::make_mut(&mut self.evaluation).add_decision(at_us, decided, &shown, &self.design);
+        let (record, first_score) =
+            Arc::make_mut(&mut self.evaluation).add_decision(at_us, decided, &shown, &self.design);
         self.decisions.pending.insert(&PendingDecision {
             id: decided.id,
             at_us,
+            first_score,
             holdout: decided.holdout,
             frozen,
             rows,

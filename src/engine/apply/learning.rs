@@ -27,6 +27,10 @@ impl SlotState {
             if let Some(record) = decision.evaluation.decode() {
                 Arc::make_mut(&mut self.evaluation).revise_decision(decision, &record, place, before);
             }
+            if let Some(score) = decision.first_score.as_mut().filter(|_| place == 0) {
+                Arc::make_mut(&mut self.evaluation).everybody.settle(score, before, reward);
+                score.settled = true;
+            }
         }
         self.learn_settled(at_us, at, decision, place);
     }
@@ -70,6 +74,7 @@ impl SlotState {
 
     /// Learns the present reward of each arm that a pending decision showed.
     pub(super) fn learn_decision(&mut self, at_us: i64, ordinal: u64) {
+        self.settle_silence(ordinal);
         if self.accounting || self.design.definition.controls.freeze_learning() {
             return;
         }
@@ -84,6 +89,15 @@ impl SlotState {
         if learned {
             self.decisions.pending.put(ordinal, &decision);
         }
+    }
+
+    /// Counts the silence of a decision's first position in the figures, unless its reward counts in them already.
+    fn settle_silence(&mut self, ordinal: u64) {
+        let open = self.decisions.pending.first_score(ordinal).filter(|score| !score.settled);
+        let Some(score) = open.filter(|_| !self.goal_sums.precedes_pending(ordinal)) else { return };
+        let silence = self.design.definition.goal.default_reward;
+        Arc::make_mut(&mut self.evaluation).everybody.settle(&score, silence, silence);
+        self.decisions.pending.mark_settled(ordinal);
     }
 
     /// Learns a decision that showed one arm and has no events, decoding no more of it than needed. Returns `false` if

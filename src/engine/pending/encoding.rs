@@ -7,6 +7,7 @@
 //! ```text
 //! id            16 bytes
 //! at_us         i64, big endian
+//! first score   26 bytes
 //! index keys    array: subjects, events, arms
 //! rest          array: holdout, frozen, rows, shown arms, evaluation data
 //! ```
@@ -15,6 +16,7 @@ use smallvec::SmallVec;
 
 use super::{
     decision::{EventRecord, LazyEvaluation, PendingDecision, ShownArm},
+    first_score::FirstScore,
     msgpack::{MessagePackReader, MessagePackWriter},
 };
 use crate::{
@@ -24,8 +26,10 @@ use crate::{
 };
 
 const ID: usize = 16;
+/// Bytes before the score of the first position.
+const SCORE: usize = ID + 8;
 /// Bytes before the index keys.
-pub(super) const HEAD: usize = ID + 8;
+pub(super) const HEAD: usize = SCORE + FirstScore::BYTES;
 
 /// Number of index keys.
 const KEYS: usize = 3;
@@ -66,6 +70,7 @@ impl EncodedDecision {
         buffer.clear();
         buffer.raw(decision.id.as_bytes());
         buffer.raw(&decision.at_us.to_be_bytes());
+        buffer.raw(&FirstScore::to_bytes(decision.first_score.as_ref()));
         write(decision, buffer);
         Self::from_buffer(buffer)
     }
@@ -104,6 +109,16 @@ impl EncodedDecision {
         at_us(&self.0)
     }
 
+    /// Score of the first position.
+    pub(super) fn first_score(&self) -> Option<FirstScore> {
+        first_score(&self.0)
+    }
+
+    /// Notes that the reward of the first position is known.
+    pub(super) fn mark_settled(&mut self) {
+        FirstScore::mark_settled(self.0.get_mut(SCORE..).unwrap_or_default());
+    }
+
     /// Returns the keys of the decision in the indices, or `None` if the bytes are not a decision.
     pub(super) fn index_keys(&self) -> Option<IndexKeys> {
         IndexKeys::read(&mut MessagePackReader::new(self.0.get(HEAD..)?))
@@ -131,8 +146,12 @@ impl EncodedDecision {
 }
 
 fn at_us(bytes: &[u8]) -> i64 {
-    let time = bytes.get(ID..HEAD).and_then(|time| time.try_into().ok());
+    let time = bytes.get(ID..SCORE).and_then(|time| time.try_into().ok());
     time.map_or(i64::MIN, i64::from_be_bytes)
+}
+
+fn first_score(bytes: &[u8]) -> Option<FirstScore> {
+    FirstScore::from_bytes(bytes.get(SCORE..HEAD)?.try_into().ok()?)
 }
 
 /// Reads the start of the index keys, up to the array of events.
@@ -147,7 +166,8 @@ pub(super) fn skip_subjects(reader: &mut MessagePackReader<'_>) -> Option<()> {
 }
 
 fn write(decision: &PendingDecision, to: &mut MessagePackWriter) {
-    let PendingDecision { id: _, at_us: _, holdout, frozen, rows, shown, events, subjects, evaluation } = decision;
+    let PendingDecision { id: _, at_us: _, first_score: _, holdout, frozen, rows, shown, events, subjects, evaluation } =
+        decision;
     // Index keys.
     to.array(KEYS);
     to.array(subjects.len());
@@ -224,7 +244,8 @@ pub(super) fn try_decode(bytes: &[u8]) -> Option<PendingDecision> {
     let shown = reader.list(read_shown)?;
     let evaluation = LazyEvaluation::Encoded(reader.rest().into());
     let (id, at_us) = (DecisionId::from_bytes(bytes.get(..ID)?)?, at_us(bytes));
-    Some(PendingDecision { id, at_us, holdout, frozen, rows, shown, events, subjects, evaluation })
+    let first_score = first_score(bytes);
+    Some(PendingDecision { id, at_us, first_score, holdout, frozen, rows, shown, events, subjects, evaluation })
 }
 
 /// Skips the rows of a context or of an arm.

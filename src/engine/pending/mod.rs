@@ -7,6 +7,7 @@
 mod decision;
 mod encoding;
 mod evaluation_record;
+mod first_score;
 mod msgpack;
 mod queues;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub(super) use decision::{
 };
 pub(super) use encoding::EncodedDecision;
 pub(super) use evaluation_record::{EvaluationRecord, Treatment};
+pub(super) use first_score::FirstScore;
 pub(super) use msgpack::MessagePackWriter;
 #[cfg(test)]
 pub(super) use queues::PENDING_LIMITS;
@@ -232,6 +234,18 @@ impl DecisionQueue {
         let encoded = self.queue.get(ordinal)?;
         let layout = UnrewardedLayout::read(encoded)?;
         Some((layout, layout.learned_reward(encoded)))
+    }
+
+    /// Returns the score of a decision's first position.
+    pub(super) fn first_score(&self, ordinal: u64) -> Option<FirstScore> {
+        self.queue.get(ordinal)?.first_score()
+    }
+
+    /// Notes that the reward of a decision's first position is known.
+    pub(super) fn mark_settled(&mut self, ordinal: u64) {
+        if let Some(encoded) = self.queue.get_mut(ordinal) {
+            encoded.mark_settled();
+        }
     }
 
     /// Returns the rows of an [unrewarded](Self::unrewarded) decision.

@@ -5,7 +5,7 @@ use rmp_serde::encode;
 use serde::Serialize;
 
 use super::{
-    CountedEvent, EncodedDecision, EvaluationRecord, EventRecord, EventRole, LazyEvaluation, LearnedReward,
+    CountedEvent, EncodedDecision, EvaluationRecord, EventRecord, EventRole, FirstScore, LazyEvaluation, LearnedReward,
     MessagePackWriter, PendingDecision, ShownArm, Treatment, UnrewardedLayout,
     encoding::{HEAD, try_decode},
 };
@@ -40,6 +40,17 @@ fn by_serde(decision: &PendingDecision) -> Vec<u8> {
     let arms = if subjects.is_empty() { &[] } else { arms.as_slice() };
     let rest = PlainRest { holdout: *holdout, frozen: *frozen, rows, shown, evaluation: &evaluation };
     let mut bytes = [decision.id.as_bytes().as_slice(), &decision.at_us.to_be_bytes()].concat();
+    match decision.first_score {
+        None => bytes.extend([0; 26]),
+        Some(FirstScore { settled, arm, group, expected, propensity, stabilised, log_weight }) => {
+            bytes.extend([1 + u8::from(settled), group]);
+            for number in [expected, propensity, stabilised] {
+                bytes.extend(number.to_le_bytes());
+            }
+            bytes.extend(arm.to_le_bytes());
+            bytes.extend(log_weight.to_le_bytes());
+        }
+    }
     encode::write(&mut bytes, &PlainKeys { subjects, events, arms }).unwrap();
     encode::write(&mut bytes, &rest).unwrap();
     bytes
@@ -122,6 +133,15 @@ fn decision(rng: &mut StdRng) -> PendingDecision {
     PendingDecision {
         id: DecisionId::new(whole(rng), whole(rng).into(), rng.random()),
         at_us: rng.random(),
+        first_score: rng.random::<bool>().then(|| FirstScore {
+            settled: rng.random(),
+            arm: whole(rng),
+            group: rng.random(),
+            expected: rng.random(),
+            propensity: rng.random(),
+            stabilised: rng.random(),
+            log_weight: rng.random(),
+        }),
         holdout: rng.random(),
         frozen: rng.random(),
         rows: rows(rng),

@@ -1,12 +1,15 @@
 //! Figures of the single arms: counts, beliefs about their mean rewards, and the comparison of the arms.
 
-use super::ALPHA;
+use super::{
+    ALPHA,
+    everybody::{EverybodyBelief, IfEverybody, SHOWINGS_MIN, beliefs, is_plain},
+};
 use crate::{
     bandit::ArmSummary,
     engine::{ArmCounters, view::SlotView},
     slot::ArmId,
     stats::{
-        BetaScore, Interval, Marginal, RewardInterval, StudentScore, Winners,
+        BetaScore, Interval, Marginal, NormalScore, RewardInterval, StudentScore, Winners,
         best::{RateScore, RewardBelief, ValueScore, expected_losses, value_remaining},
     },
 };
@@ -43,6 +46,18 @@ pub struct ArmReport {
     pub expected_loss: f64,
     /// Number of observations behind the posterior, where faded observations count in part.
     pub effective_observations: f64,
+    /// Figure of what the arm would earn if everybody got it.
+    pub if_everybody: IfEverybody,
+}
+
+impl ArmReport {
+    /// Mean reward if everybody got the arm, or where it was shown if that is not known.
+    pub fn best_known_mean(&self) -> f64 {
+        match self.if_everybody {
+            IfEverybody::Known { mean, .. } => mean,
+            IfEverybody::Withheld(_) => self.mean,
+        }
+    }
 }
 
 /// Reports of all arms, and the comparison of those that may be shown.
@@ -62,6 +77,8 @@ struct ListedArm {
     available: bool,
     summary: ArmSummary,
     counts: ArmCounts,
+    /// Index of the arm in the learner, or `None` if it was never shown.
+    learned: Option<u32>,
 }
 
 /// Counts of one arm.
@@ -84,29 +101,41 @@ struct Standings {
 pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
     let unit = view.definition.goal.within_unit();
     let arms = listed_arms(view);
-    let Standings { chances, losses, leader, value_remaining } = standings(&arms, view.definition.arms.len(), unit);
+    let learned: Vec<Option<u32>> = arms.iter().map(|arm| arm.learned).collect();
+    let everybody = beliefs(view, &learned);
+    let own = view.definition.arms.len();
+    let plain = is_plain(view);
+    let known = (!plain && view.evaluation.everybody.settled() > 0).then_some(&everybody[..own]);
+    let Standings { chances, losses, leader, value_remaining } = standings(&arms[..own], known, arms.len(), unit);
     let shown_in_all: u64 = arms.iter().map(|arm| arm.counts.all.shown).sum();
-    let reports = arms.into_iter().zip(losses).enumerate().map(|(i, (arm, expected_loss))| {
-        let ListedArm { id, available, summary, counts: ArmCounts { all, since_goal, learned_before } } = arm;
-        let mean = if unit { summary.rate.mean() } else { summary.value.mean() };
-        let (interval, rewards_needed) = interval_around(mean, &summary, unit);
-        ArmReport {
-            arm: id,
-            shown: all.shown,
-            share: if shown_in_all > 0 { all.shown as f64 / shown_in_all as f64 } else { 0.0 },
-            shown_since_goal: since_goal.shown,
-            reward_sum: since_goal.reward_sum,
-            learned_sum: summary.reward_sum - learned_before,
-            mean,
-            interval,
-            rewards_needed,
-            chance_best: chances.get(i).copied().unwrap_or(0.0),
-            available,
-            rewarded: since_goal.rewarded,
-            expected_loss,
-            effective_observations: summary.weight(),
-        }
-    });
+    let reports =
+        arms.into_iter().zip(everybody).zip(losses).enumerate().map(|(i, ((arm, everybody), expected_loss))| {
+            let ListedArm { id, available, summary, counts: ArmCounts { all, since_goal, learned_before }, .. } = arm;
+            let mean = if unit { summary.rate.mean() } else { summary.value.mean() };
+            let (interval, rewards_needed) = interval_around(mean, &summary, unit);
+            ArmReport {
+                arm: id,
+                shown: all.shown,
+                share: if shown_in_all > 0 { all.shown as f64 / shown_in_all as f64 } else { 0.0 },
+                shown_since_goal: since_goal.shown,
+                reward_sum: since_goal.reward_sum,
+                learned_sum: summary.reward_sum - learned_before,
+                mean,
+                interval,
+                rewards_needed,
+                chance_best: chances.get(i).copied().unwrap_or(0.0),
+                available,
+                rewarded: since_goal.rewarded,
+                expected_loss,
+                effective_observations: summary.weight(),
+                if_everybody: match interval {
+                    Some((low, high)) if plain && summary.weight() >= SHOWINGS_MIN => {
+                        IfEverybody::Known { mean, low, high, effective_decisions: summary.weight() }
+                    }
+                    _ => everybody.shown,
+                },
+            }
+        });
     ArmFigures { arms: reports.collect(), leader, value_remaining }
 }
 
@@ -129,7 +158,7 @@ fn listed_arms(view: &SlotView) -> Vec<ListedArm> {
         .map(|(id, available)| {
             let learned = view.arms.learned(id.as_str());
             let summary = learned.and_then(|learned| view.learner.summary(learned)).copied().unwrap_or_default();
-            ListedArm { id, available, summary, counts: arm_counts(view, learned) }
+            ListedArm { id, available, summary, counts: arm_counts(view, learned), learned }
         })
         .collect()
 }
@@ -145,26 +174,33 @@ fn arm_counts(view: &SlotView, learned: Option<u32>) -> ArmCounts {
     ArmCounts { all, since_goal, learned_before }
 }
 
-/// Compares the first `own` arms, which are those of the slot.
-fn standings(arms: &[ListedArm], own: usize, unit: bool) -> Standings {
-    let chances = if unit {
-        chances_best(&arms[..own].iter().map(|arm| BetaScore::new(&arm.summary.rate, 1.0)).collect::<Vec<_>>())
+/// Compares the slot's own arms by what each would earn if everybody got it, or by their posteriors if that is the same or if no
+/// reward of the policy's draws is known yet. The report lists `listed` arms.
+fn standings(arms: &[ListedArm], everybody: Option<&[EverybodyBelief]>, listed: usize, unit: bool) -> Standings {
+    let normal: Option<Vec<NormalScore>> = everybody.map(|all| all.iter().map(|arm| arm.belief).collect());
+    let chances = if let Some(normal) = &normal {
+        chances_best(normal)
+    } else if unit {
+        chances_best(&arms.iter().map(|arm| BetaScore::new(&arm.summary.rate, 1.0)).collect::<Vec<_>>())
     } else {
         let score = |ListedArm { summary: ArmSummary { value, .. }, .. }: &ListedArm| {
             StudentScore::new(value.mean(), value.spread(), value.degrees())
         };
-        chances_best(&arms[..own].iter().map(score).collect::<Vec<_>>())
+        chances_best(&arms.iter().map(score).collect::<Vec<_>>())
     };
-    let available: Vec<usize> = (0..own).filter(|&i| arms[i].available).collect();
+    let available: Vec<usize> = (0..arms.len()).filter(|&i| arms[i].available).collect();
     let leader = available.iter().copied().max_by(|&a, &b| chances[a].total_cmp(&chances[b]));
-    let (available_losses, value_remaining) = if unit {
+    let (available_losses, value_remaining) = if let Some(normal) = &normal {
+        let beliefs: Vec<_> = available.iter().map(|&i| normal[i]).collect();
+        losses_and_value_remaining(&beliefs, &available, leader)
+    } else if unit {
         let beliefs: Vec<_> = available.iter().map(|&i| RateScore::new(&arms[i].summary.rate)).collect();
         losses_and_value_remaining(&beliefs, &available, leader)
     } else {
         let beliefs: Vec<_> = available.iter().map(|&i| ValueScore::new(&arms[i].summary.value)).collect();
         losses_and_value_remaining(&beliefs, &available, leader)
     };
-    let mut losses = vec![0.0; arms.len()];
+    let mut losses = vec![0.0; listed];
     available.iter().zip(available_losses).for_each(|(&i, loss)| losses[i] = loss);
     Standings { chances, losses, leader, value_remaining }
 }

@@ -3,14 +3,17 @@
 //! * [`report`] computes the figures.
 //! * [`Status`] sums them up in a word and a sentence.
 //!
-//! Arms are compared by their mean rewards over all contexts. Posteriors describe the present belief. The lift and the
-//! word "confident" rest on intervals and evidence that hold however often one looks (see [`stats`](crate::stats)).
+//! Each arm has two figures. "Where it was shown" describes the log. "If everybody got it" is what the arm would earn over
+//! all contexts, and arms are compared by it. The lift and the word "confident" hold however often one looks (see
+//! [`stats`](crate::stats)).
 
 mod arms;
+mod everybody;
 mod lift;
 mod status;
 
 pub use arms::ArmReport;
+pub use everybody::{FloorAdvice, IfEverybody, WithheldBecause, WithheldFigure};
 pub use lift::Lift;
 pub use status::{SlotStage, Status};
 
@@ -120,7 +123,7 @@ fn part_of(amount: f64, whole: f64) -> Option<f64> {
 pub fn report(view: &SlotView) -> SlotReport {
     let definition = &*view.definition;
     let ArmFigures { arms, leader, value_remaining } = arm_figures(view);
-    let leader_mean = leader.map(|leader| arms[leader].mean);
+    let leader_mean = leader.map(|leader| arms[leader].best_known_mean());
     let lift = |group: fn(&HoldoutComparison) -> RewardSample| lift_of(view, group);
     let mut report = SlotReport {
         slot: definition.id.to_string(),

@@ -13,14 +13,19 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{design::SlotDesign, pairwise::ArmPairs};
+use super::{
+    design::SlotDesign,
+    everybody::{EverybodySums, ScoredIndex},
+    pairwise::ArmPairs,
+};
 use crate::{
     engine::{
         decision_record::{DecisionRecord, Fallback, Reason},
-        pending::{EvaluationRecord, PendingDecision, ShownArm, Treatment},
+        ids::hash,
+        pending::{EvaluationRecord, FirstScore, PendingDecision, ShownArm, Treatment, subject_keys},
     },
     slot::Mode,
-    stats::{PairwiseTest, RewardSample},
+    stats::{PairwiseTest, RewardSample, ScoredArm},
 };
 
 /// Number of holdout shares whose comparisons are kept. The oldest goes first.
@@ -86,6 +91,9 @@ pub struct EvaluationData {
     pub last_decision_us: i64,
     /// Number of decisions for which the model's scores were unusable.
     pub model_fallbacks: u64,
+    /// Sums of what each arm would earn if everybody got it.
+    #[serde(default)]
+    pub everybody: EverybodySums,
 }
 
 impl EvaluationData {
@@ -110,6 +118,7 @@ impl EvaluationData {
         // Decisions from before find no comparison any more.
         self.comparisons.clear();
         (self.arm_pairs, self.first_position) = (ArmPairs::default(), RewardSample::default());
+        self.everybody = EverybodySums::default();
         (self.exploration_weight, self.exploration_loss) = (0.0, 0.0);
     }
 
@@ -175,14 +184,15 @@ impl EvaluationData {
         self.arm_pairs.free_places(|arm| there.contains(&arm));
     }
 
-    /// Adds a decision that showed `shown`, and returns its evaluation data.
+    /// Adds a decision that showed `shown`. Returns its evaluation data, and the score of its first position if the policy
+    /// drew that.
     pub(in crate::engine) fn add_decision(
         &mut self,
         at_us: i64,
         decided: &DecisionRecord,
         shown: &[ShownArm],
         design: &SlotDesign,
-    ) -> EvaluationRecord {
+    ) -> (EvaluationRecord, Option<FirstScore>) {
         let (record, drawn) = self.record(decided, shown, design);
         let silence = design.definition.goal.default_reward;
         self.add_rewards(&record, shown.len() as f64 * silence, silence);
@@ -192,13 +202,44 @@ impl EvaluationData {
         self.last_decision_us = at_us;
         self.decisions_since_event += 1;
         self.model_fallbacks += u64::from(decided.fallback == Some(Fallback::Model));
+        let mut score = None;
         if let (true, Some(first)) = (drawn, decided.chosen.first()) {
+            score = self.score_everybody(at_us, decided, shown, design);
             let kept = 1.0 - 1.0 / EXPLORATION_COST_DECISIONS;
             self.exploration_weight = kept * self.exploration_weight + 1.0;
             self.exploration_loss =
                 kept * self.exploration_loss + (decided.best_expected - first.expected_reward).max(0.0);
         }
-        record
+        (record, score)
+    }
+
+    /// Adds a decision whose first position the policy drew to the figures of all arms that were scored.
+    fn score_everybody(
+        &mut self,
+        at_us: i64,
+        decided: &DecisionRecord,
+        shown: &[ShownArm],
+        design: &SlotDesign,
+    ) -> Option<FirstScore> {
+        let arms = candidate_arms(decided, design)?;
+        let width = design.definition.controls.exploration();
+        let known = decided.scored.iter().filter(|scored| scored.mean != 0.0 || scored.std != 0.0);
+        let scored: Vec<ScoredIndex> = known
+            .filter_map(|scored| {
+                let arm = arms(scored.candidate as usize)?;
+                let expected = f64::from(scored.mean);
+                // Without a width there is no spread to read, so the reward itself is the scale.
+                let spread = if width > 0.0 { f64::from(scored.std) } else { expected.abs() };
+                Some(ScoredIndex { arm, scored: ScoredArm { expected, spread, propensity: scored.propensity.into() } })
+            })
+            .collect();
+        let group = subject_keys(&decided.subject)
+            .next()
+            .unwrap_or_else(|| hash("subject", &[decided.id.as_bytes()]))
+            .word()
+            .to_le_bytes()[0];
+        let half_life_us = design.definition.controls.half_life_us();
+        self.everybody.add((at_us, half_life_us), &scored, shown.first()?.arm, group)
     }
 
     /// Notes that an event that counts arrived.
@@ -259,18 +300,7 @@ impl EvaluationData {
         design: &SlotDesign,
     ) -> Option<Vec<(u32, f32)>> {
         let (own, chosen) = (shown.first()?.arm, decided.chosen.first()?);
-        let then = if decided.revision == design.revision {
-            None
-        } else if let Some(then) = design.revisions.iter().rev().find(|r| r.number == decided.revision) {
-            Some(&then.definition)
-        } else {
-            return Some(Vec::new());
-        };
-        let learned = |candidate: usize| match then {
-            _ if !decided.candidates.is_empty() => design.arms.learned(decided.candidates.get(candidate)?.0.as_str()),
-            Some(then) => design.arms.learned(then.arms.get(candidate)?.id.as_str()),
-            None => design.arms.learned_at(candidate),
-        };
+        let Some(learned) = candidate_arms(decided, design) else { return Some(Vec::new()) };
         let possible = decided.scored.iter().filter(|scored| scored.propensity > 0.0);
         let mut likeliest: Vec<(u32, f32)> = Vec::with_capacity(decided.scored.len());
         likeliest.extend(possible.filter_map(|scored| Some((learned(scored.candidate as usize)?, scored.propensity))));
@@ -287,4 +317,22 @@ impl EvaluationData {
         likeliest.swap(0, at);
         Some(likeliest)
     }
+}
+
+/// Returns the function from a candidate's index in the decision to the arm's index in the learner, which is `None` for an arm
+/// that was never shown. Returns no function if the revision that decided is no longer kept.
+fn candidate_arms<'a>(
+    decided: &'a DecisionRecord,
+    design: &'a SlotDesign,
+) -> Option<impl Fn(usize) -> Option<u32> + use<'a>> {
+    let then = if decided.revision == design.revision {
+        None
+    } else {
+        Some(&design.revisions.iter().rev().find(|r| r.number == decided.revision)?.definition)
+    };
+    Some(move |candidate: usize| match then {
+        _ if !decided.candidates.is_empty() => design.arms.learned(decided.candidates.get(candidate)?.0.as_str()),
+        Some(then) => design.arms.learned(then.arms.get(candidate)?.id.as_str()),
+        None => design.arms.learned_at(candidate),
+    })
 }

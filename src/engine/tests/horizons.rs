@@ -86,6 +86,7 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
     PendingDecision {
         id: DecisionId::new(1, at_us, count),
         at_us,
+        first_score: None,
         holdout: false,
         frozen: false,
         rows: Vec::new(),

@@ -25,6 +25,7 @@ mod clicks;
 mod controls;
 mod decisions;
 mod evaluation;
+mod everybody;
 mod horizons;
 mod lateness;
 mod loud_subjects;

@@ -3,7 +3,7 @@
 //! Deliberately not here: the choice of posteriors and the arms that they belong to.
 
 use super::{
-    Beta, Marginal, NormalInverseGamma, StudentScore, Winners,
+    Beta, Marginal, NormalInverseGamma, NormalScore, StudentScore, Winners,
     lanes::Nodes,
     marginal::{rate_cdf, rate_support},
     math::{exp, ln, ln_1p},
@@ -147,6 +147,16 @@ impl RewardBelief for ValueScore {
 
     fn shifted_by(&self, by: f64) -> Self {
         Self { mean: self.mean + by, score: self.score.moved(by) }
+    }
+}
+
+impl RewardBelief for NormalScore {
+    fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    fn shifted_by(&self, by: f64) -> Self {
+        Self { mean: self.mean + by, ..*self }
     }
 }
 

@@ -36,6 +36,7 @@ impl Unit {
             Metric::Lift
             | Metric::Share
             | Metric::IntervalCoverage
+            | Metric::PopulationCoverage
             | Metric::FalseConfidence
             | Metric::CountedError
             | Metric::FallbackShare => Self::Part,

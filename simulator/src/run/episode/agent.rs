@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use slotwise::{
     bandit::ClickModel,
-    engine::{Decision, DecisionRecord, Request, RewardEvent, SlotReport},
+    engine::{Decision, DecisionRecord, IfEverybody, Request, RewardEvent, SlotReport},
     slot::{Definition, SlotId},
 };
 
@@ -323,6 +323,10 @@ impl<'a> Agent<'a> {
                 let truth = sum / weight;
                 self.tally.covered.0 += u64::from((low..=high).contains(&truth));
                 self.tally.covered.1 += 1;
+            }
+            if let IfEverybody::Known { low, high, .. } = said.if_everybody {
+                self.tally.figures_held.0 += u64::from((low..=high).contains(&means[arm]));
+                self.tally.figures_held.1 += 1;
             }
             self.tally.falsely_sure |= said.chance_best >= SURE && means[arm] <= highest_but(arm) + 1e-12;
         }

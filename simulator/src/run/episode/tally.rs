@@ -82,6 +82,8 @@ pub struct PolicyTally {
     pub adapted: Vec<f64>,
     /// Intervals that contain the truth, and all intervals.
     pub covered: (u64, u64),
+    /// Figures "if everybody got it" whose intervals contain the truth, and all that are shown.
+    pub figures_held: (u64, u64),
     /// True if the slot is sure of a best arm that is not the best.
     pub falsely_sure: bool,
     /// Relative error of the counted reward: see [`Metric::CountedError`](crate::scenario::Metric::CountedError).
@@ -122,6 +124,7 @@ impl PolicyTally {
             shares: vec![(0, 0); shares],
             adapted: Vec::new(),
             covered: (0, 0),
+            figures_held: (0, 0),
             falsely_sure: false,
             counted_error: 0.0,
             calls: None,

@@ -39,7 +39,11 @@ pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
     }
     let pooled = matches!(
         metric,
-        Metric::IntervalCoverage | Metric::PropensityCalibration | Metric::FalseConfidence | Metric::P99Latency
+        Metric::IntervalCoverage
+            | Metric::PopulationCoverage
+            | Metric::PropensityCalibration
+            | Metric::FalseConfidence
+            | Metric::P99Latency
     );
     if pooled && check.over.is_some() {
         return fail("over", format!("{} is no comparison; leave it out", metric.name()));

@@ -120,9 +120,9 @@ fn late_clicks_and_refunds_of_thinned_silence_cancel() {
         let moved = shop.expects(name).iter().zip(&before).map(|(now, before)| now - before).sum::<f64>() / 1_000.0;
         // Forty clicks in 4,000 showings raise the rate by a hundredth; the rows of the clicks raise those like them more.
         if delta > 0.0 {
-            assert!((0.005..0.02).contains(&moved), "{moved}")
+            assert!((0.005..0.02).contains(&moved), "{moved}");
         } else {
-            assert!(moved.abs() < 1e-9, "{moved}")
+            assert!(moved.abs() < 1e-9, "{moved}");
         }
     }
 }

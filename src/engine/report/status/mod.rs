@@ -1,12 +1,15 @@
 //! Status of a slot: a word for programs, and a sentence for people who do not read figures.
 //!
-//! The first stage that holds: needs attention, shadow mode, warming up, confident, settled, learning.
+//! The first stage that holds: needs attention, shadow mode, warming up, confident, leading, settled, learning.
 //!
 //! Invariant: at most 5 % of all slots are ever wrongly called "confident", over their whole lives and however often one
-//! looks. The word is used if either
+//! looks. The word is used if
 //!
-//! * the evidence that one arm is better than each of the K arms that may be shown exceeds K/2.5 %, where each pair is
-//!   compared by its [`PairwiseTest`](crate::stats::PairwiseTest); or
+//! * one arm is the best with a chance of 95 % by what the arms would earn if everybody got them, and earns more than each other
+//!   arm that may be shown by more standard errors than an asymptotic confidence sequence is wide; or
+//! * the evidence that the arm is better than each of the K arms that may be shown exceeds K/2.5 %, where each pair is
+//!   compared by its [`PairwiseTest`](crate::stats::PairwiseTest). The test compares arms where both may be shown, so if the
+//!   policy can tell shoppers apart the arm must also be the best with that chance; or
 //! * the interval of the policy's lift over the holdout lies above 0, and the value remaining is [`NEGLIGIBLE`]. An
 //!   interval of 95 % errs upwards with probability 2.5 %.
 //!
@@ -14,15 +17,24 @@
 
 mod troubles;
 
-use super::{ArmReport, SlotReport};
+use super::{
+    ArmReport, IfEverybody, SlotReport,
+    everybody::{beliefs, confident_errors, is_plain},
+};
 use crate::{
     engine::view::SlotView,
     slot::{Mode, WarmUp},
-    stats::math,
+    stats::{
+        NormalScore,
+        math::{self, square},
+    },
 };
 
 /// Probability that the pairwise tests declare an arm the best that is not.
 const ALPHA: f64 = 0.025;
+
+/// Chance to be the best from which on an arm leads.
+const SURE: f64 = 0.95;
 
 /// Value remaining, as a part of the leader's mean reward, up to which it is negligible.
 const NEGLIGIBLE: f64 = 0.05;
@@ -38,6 +50,8 @@ pub enum SlotStage {
     Learning,
     /// One arm is better than every other, or the policy is better than the holdout and little is left to gain.
     Confident,
+    /// One arm is the best with a chance of 95 %, at this look.
+    Leading,
     /// No arm is better than the leader by more than a negligible amount.
     Settled,
     /// Something keeps the slot from learning or deciding.
@@ -46,8 +60,15 @@ pub enum SlotStage {
 
 impl SlotStage {
     /// All stages, in the order in which they are tried.
-    pub const ALL: [Self; 6] =
-        [Self::NeedsAttention, Self::Shadow, Self::WarmingUp, Self::Confident, Self::Settled, Self::Learning];
+    pub const ALL: [Self; 7] = [
+        Self::NeedsAttention,
+        Self::Shadow,
+        Self::WarmingUp,
+        Self::Confident,
+        Self::Leading,
+        Self::Settled,
+        Self::Learning,
+    ];
 
     /// Word for the stage.
     pub fn word(self) -> &'static str {
@@ -56,6 +77,7 @@ impl SlotStage {
             Self::WarmingUp => "warming up",
             Self::Learning => "learning",
             Self::Confident => "confident",
+            Self::Leading => "leading",
             Self::Settled => "settled",
             Self::NeedsAttention => "needs attention",
         }
@@ -126,6 +148,16 @@ fn confident(view: &SlotView, report: &SlotReport, amounts: AmountFormat) -> Opt
 fn undecided(report: &SlotReport, leader: &ArmReport, amounts: AmountFormat) -> Status {
     let holdout = holdout_clause(report, amounts);
     let remaining = amounts.amount(report.value_remaining.unwrap_or(0.0));
+    if leader.chance_best >= SURE && matches!(leader.if_everybody, IfEverybody::Known { .. }) {
+        let sentence = format!(
+            "Leading: '{}' is the best arm with a chance of {:.0} %, with {}{holdout}.",
+            leader.arm,
+            // Never a certainty.
+            (100.0 * leader.chance_best).min(99.0),
+            amounts.range(leader)
+        );
+        return Status::new(SlotStage::Leading, sentence);
+    }
     if little_remains(report) {
         let sentence = format!(
             "Settled: no arm is better than '{}' with {} by more than {remaining} (95 % sure){holdout}.",
@@ -152,7 +184,7 @@ fn holdout_clause(report: &SlotReport, amounts: AmountFormat) -> String {
     report.lift.map_or(String::new(), |lift| format!("; the holdout has {}", amounts.amount(lift.holdout_mean)))
 }
 
-/// Returns the arm that is better than each of the others that may be shown, or `None` if the evidence shows none.
+/// Returns the arm that is better than each of the others that may be shown, or `None` if none is proven to be.
 fn best_arm<'a>(view: &SlotView, report: &'a SlotReport) -> Option<&'a ArmReport> {
     let available: Vec<(&ArmReport, u32)> = report
         .arms
@@ -163,17 +195,25 @@ fn best_arm<'a>(view: &SlotView, report: &'a SlotReport) -> Option<&'a ArmReport
     if available.len() < 2 {
         return None;
     }
+    let learned: Vec<Option<u32>> = available.iter().map(|(_, learned)| Some(*learned)).collect();
+    let beliefs: Vec<NormalScore> = beliefs(view, &learned).into_iter().map(|arm| arm.belief).collect();
+    let best = (0..available.len()).max_by(|&a, &b| beliefs[a].mean.total_cmp(&beliefs[b].mean))?;
+    let others = || (0..available.len()).filter(|other| *other != best);
+    let errors = confident_errors(available.len(), view.evaluation.everybody.settled());
+    let far = |other: usize| {
+        let std = (square(beliefs[best].std) + square(beliefs[other].std)).sqrt();
+        beliefs[best].mean - beliefs[other].mean > errors * std
+    };
     let goal = &view.definition.goal;
     let (unit, default) = (goal.within_unit(), goal.default_reward);
     let enough = math::ln(available.len() as f64 / ALPHA);
-    let beats = |a: u32, b: u32| {
-        view.evaluation
-            .pairwise_test(a, b)
-            .is_some_and(|test| test.evidence(unit, &view.evaluation.first_position, default) >= enough)
+    let proven = |other: usize| {
+        let test = view.evaluation.pairwise_test(available[best].1, available[other].1);
+        test.is_some_and(|test| test.evidence(unit, &view.evaluation.first_position, default) >= enough)
     };
-    // An arm that is not better than the first is not the best. Mostly that comparison settles it.
-    let best = available.iter().find(|(_, a)| available.iter().all(|(_, b)| a == b || beats(*a, *b)))?;
-    Some(best.0)
+    let arm = available[best].0;
+    let leads = matches!(arm.if_everybody, IfEverybody::Known { .. }) && arm.chance_best >= SURE;
+    ((leads && others().all(far)) || ((leads || is_plain(view)) && others().all(proven))).then_some(arm)
 }
 
 /// Returns the sentence of a slot that warms up, or `None` if it does not.
@@ -208,13 +248,21 @@ impl AmountFormat {
         if self.percent { format!("{} %", significant_digits(100.0 * value)) } else { significant_digits(value) }
     }
 
-    /// Returns an arm's mean reward with its interval as text.
+    /// Returns an arm's mean reward with its interval as text: if everybody got it, or where it was shown if that is not known.
     fn range(self, arm: &ArmReport) -> String {
+        if let IfEverybody::Known { mean, low, high, .. } = arm.if_everybody {
+            return format!(
+                "{} ({} to {}) if everybody got it",
+                self.amount(mean),
+                self.amount(low),
+                self.amount(high)
+            );
+        }
         let interval = arm.interval.map_or_else(
             || "too few rewards for an interval".to_owned(),
             |(low, high)| format!("{} to {}", self.amount(low), self.amount(high)),
         );
-        format!("{} ({interval})", self.amount(arm.mean))
+        format!("{} ({interval}) where it was shown", self.amount(arm.mean))
     }
 }
 

@@ -1,0 +1,204 @@
+//! Figures of what each arm would earn per decision if everybody got it.
+//!
+//! A figure is shown if the arm has overlap to tell, and withheld otherwise: its interval would hold, but it would be too
+//! wide to use.
+
+use crate::{
+    engine::{
+        slot_state::{EverybodySums, FIGURES_MAX},
+        view::SlotView,
+    },
+    stats::{DoublyRobustFigure, DoublyRobustSums, FLOORS, NormalScore, math::square},
+};
+
+/// Effective showings from which on a figure is shown.
+pub(super) const SHOWINGS_MIN: f64 = 30.0;
+/// Greatest half-width of a figure that is shown, as a part of the largest figure.
+const HALF_WIDTH_MAX: f64 = 0.5;
+/// Showings whose noise is added to a figure's, because the noise of few rewards is not known well.
+const CAUTION_SHOWINGS: f64 = 10.0;
+/// Number of decisions within which a floor must make the figure known.
+pub(super) const FLOOR_DECISIONS: f64 = 10_000.0;
+/// Spread of the reward of an arm that nothing is known of, for rewards within [0, 1].
+const UNKNOWN_RATE: f64 = 0.3;
+
+/// Figure of what an arm would earn per decision, at the first position, if everybody got it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum IfEverybody {
+    /// Figure with its interval of 95 %, for one look.
+    Known {
+        /// Estimate of the mean reward.
+        mean: f64,
+        /// Lower end of the interval.
+        low: f64,
+        /// Upper end of the interval.
+        high: f64,
+        /// Number of showings to everybody that would say as much.
+        effective_decisions: f64,
+    },
+    /// The log cannot tell.
+    Withheld(WithheldFigure),
+}
+
+/// Reason why a figure is withheld, and what would help.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WithheldFigure {
+    /// Reason.
+    pub because: WithheldBecause,
+    /// The model's guess, which is not measured: the mean of its expectations over recent contexts.
+    pub model_guess: Option<f64>,
+    /// Floor that would make the figure known within 10,000 decisions.
+    pub floor: Option<FloorAdvice>,
+}
+
+/// Floor that would make a figure known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FloorAdvice {
+    /// Floor of every arm's probability.
+    pub floor: f64,
+    /// Expected reward that the floor gives up per 1,000 decisions, above 0.
+    pub cost_per_1000: f64,
+}
+
+/// Reason why a figure is withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithheldBecause {
+    /// The policy has not drawn the arm yet.
+    NotShown,
+    /// The arm was shown too seldom where it looked worse to tell what it earns there.
+    TooLittleOverlap,
+    /// No reward and no silence is known yet.
+    NoRewards,
+    /// Figures are kept for the first arms of a slot only.
+    TooManyArms,
+}
+
+impl WithheldBecause {
+    /// All reasons.
+    pub const ALL: [Self; 4] = [Self::NotShown, Self::TooLittleOverlap, Self::NoRewards, Self::TooManyArms];
+
+    /// Reason as a clause.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NotShown => "not shown yet",
+            Self::TooLittleOverlap => "not enough overlap to tell",
+            Self::NoRewards => "no rewards yet",
+            Self::TooManyArms => "kept for the first 256 arms only",
+        }
+    }
+}
+
+/// What is believed of an arm's mean reward over everybody, and the figure that is shown.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct EverybodyBelief {
+    pub(super) shown: IfEverybody,
+    /// Belief by which arms are compared, also if the figure is withheld.
+    pub(super) belief: NormalScore,
+}
+
+/// Returns whether the policy cannot tell shoppers apart: it has no features, and no rules. Then everybody got an arm with the
+/// same probability, so what it earned where it was shown is what it would earn if everybody got it.
+pub(super) fn is_plain(view: &SlotView) -> bool {
+    view.learner.dimensions() <= 1 && view.definition.rules.is_empty()
+}
+
+/// Returns the beliefs of these arms, by their indices in the learner, in the same order.
+pub(super) fn beliefs(view: &SlotView, arms: &[Option<u32>]) -> Vec<EverybodyBelief> {
+    let sums = &view.evaluation.everybody;
+    let design = mean_design_effect(sums, arms);
+    let figure = |of: &DoublyRobustSums| {
+        let figure = of.figure(sums.noise(), of.design_effect().unwrap_or(design))?;
+        let caution = 1.0 + CAUTION_SHOWINGS / figure.effective_showings;
+        Some(DoublyRobustFigure { variance: figure.variance * caution, ..figure })
+    };
+    let of_arms: Vec<Option<&DoublyRobustSums>> = arms.iter().map(|arm| arm.and_then(|arm| sums.arm(arm))).collect();
+    let figures: Vec<Option<DoublyRobustFigure>> = of_arms.iter().map(|of| of.and_then(figure)).collect();
+    let known = figures.iter().flatten().filter(|figure| figure.effective_showings >= SHOWINGS_MIN);
+    let largest = known.map(|figure| figure.mean).fold(f64::NEG_INFINITY, f64::max);
+    let goal = &view.definition.goal;
+    let scale = FigureScale {
+        largest: if largest > 0.0 { largest } else { f64::NAN },
+        least: if goal.rewards_cannot_be_negative() { 0.0 } else { f64::NEG_INFINITY },
+    };
+    let spread = if goal.within_unit() { UNKNOWN_RATE } else { largest.abs() };
+    let spread = if spread.is_finite() && spread > 0.0 { spread } else { 1.0 };
+    let guesses: Vec<f64> = of_arms.iter().flatten().filter_map(|of| of.guess()).collect();
+    let level = if guesses.is_empty() { 0.0 } else { guesses.iter().sum::<f64>() / guesses.len() as f64 };
+    let each = arms.iter().zip(&of_arms).zip(&figures);
+    each.map(|((arm, of), figure)| {
+        let belief = match figure {
+            Some(figure) => NormalScore { mean: figure.mean, std: figure.std() },
+            None => NormalScore { mean: of.and_then(DoublyRobustSums::guess).unwrap_or(level), std: spread },
+        };
+        let shown = scale.shown(sums, *arm, *of, figure.as_ref());
+        EverybodyBelief { shown, belief }
+    })
+    .collect()
+}
+
+/// Scale of the figures that are shown.
+struct FigureScale {
+    /// Largest figure, or NaN if none is above 0.
+    largest: f64,
+    /// Least mean reward that is possible.
+    least: f64,
+}
+
+impl FigureScale {
+    fn shown(
+        &self,
+        sums: &EverybodySums,
+        arm: Option<u32>,
+        of: Option<&DoublyRobustSums>,
+        figure: Option<&DoublyRobustFigure>,
+    ) -> IfEverybody {
+        let narrow = |figure: &&DoublyRobustFigure| {
+            figure.effective_showings >= SHOWINGS_MIN && figure.half_width() <= HALF_WIDTH_MAX * self.largest
+        };
+        if let Some(figure) = figure.filter(narrow) {
+            let DoublyRobustFigure { mean, effective_showings, .. } = *figure;
+            let low = (mean - figure.half_width()).max(self.least).min(mean);
+            let (high, effective_decisions) = (mean + figure.half_width(), effective_showings);
+            return IfEverybody::Known { mean: mean.max(self.least), low, high, effective_decisions };
+        }
+        let because = match (arm, of, figure) {
+            (Some(FIGURES_MAX..), _, _) => WithheldBecause::TooManyArms,
+            (_, None, _) => WithheldBecause::NotShown,
+            (_, Some(_), None) => WithheldBecause::NoRewards,
+            (_, Some(_), Some(_)) => WithheldBecause::TooLittleOverlap,
+        };
+        IfEverybody::Withheld(WithheldFigure {
+            because,
+            model_guess: of.and_then(DoublyRobustSums::guess),
+            floor: of.and_then(|of| self.floor(sums, of)),
+        })
+    }
+
+    /// Returns the least floor that makes the figure of an arm known within [`FLOOR_DECISIONS`].
+    fn floor(&self, sums: &EverybodySums, of: &DoublyRobustSums) -> Option<FloorAdvice> {
+        let narrow = |floor: &usize| {
+            let half_width = of.half_width_at(*floor, FLOOR_DECISIONS, sums.noise());
+            half_width.is_some_and(|half_width| half_width <= HALF_WIDTH_MAX * self.largest)
+        };
+        let floor = FLOORS[(0..FLOORS.len()).find(narrow)?];
+        Some(FloorAdvice { floor, cost_per_1000: (1_000.0 * floor * sums.floor_cost()?).max(0.0) })
+    }
+}
+
+/// Mean design effect of the arms that have one, or 1.
+fn mean_design_effect(sums: &EverybodySums, arms: &[Option<u32>]) -> f64 {
+    let effects: Vec<f64> =
+        arms.iter().filter_map(|arm| sums.arm((*arm)?)?.design_effect()).filter(|effect| effect.is_finite()).collect();
+    if effects.is_empty() { 1.0 } else { effects.iter().sum::<f64>() / effects.len() as f64 }
+}
+
+/// Returns how many standard errors two figures must be apart so that "confident" is rarely ever wrong, for this number of arms
+/// and of decisions, however often one looks.
+///
+/// An asymptotic confidence sequence is 3 standard errors wide near 10,000 decisions, 3.3 near 2,000 and 4.6 near 500; each further arm
+/// is one more chance to err.
+pub(super) fn confident_errors(arms: usize, decisions: u64) -> f64 {
+    let rivals = arms.saturating_sub(1).max(1) as f64;
+    let early = 6_000.0 / (decisions.max(1) as f64);
+    (square(3.0) + early + 2.0 * crate::stats::math::ln(rivals)).sqrt()
+}

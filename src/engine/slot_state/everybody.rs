@@ -1,0 +1,146 @@
+//! Sums from which the report says what each arm would earn if everybody got it.
+//!
+//! Invariants:
+//!
+//! * A decision counts for every arm that was scored, with the scores and propensities that were recorded with it.
+//! * Until the first position's reward is known, the model's expectation stands for it. A decision without events counts as
+//!   unrewarded once its silence is learned, or would be.
+//! * Decisions fade by the slot's half-life.
+//!
+//! Deliberately not here: which decisions count; see [`EvaluationData`](super::EvaluationData).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    engine::pending::FirstScore,
+    stats::{DoublyRobustSums, GROUPS, RewardNoise, ScoredArm, math},
+};
+
+/// Greatest number of arms that have sums: those that were shown first.
+pub const FIGURES_MAX: u32 = 256;
+
+/// Number of half-lives after which the unit of the weights changes, so that they stay in range.
+const UNIT_HALF_LIVES: f64 = 256.0;
+
+/// Sums over decisions by the policy, per arm. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct EverybodySums {
+    /// Sums of each arm, by its index in the learner.
+    arms: Vec<Option<DoublyRobustSums>>,
+    noise: RewardNoise,
+    /// Base-2 logarithm of the weight of a decision made now.
+    log_weight: f64,
+    /// Base-2 logarithm of the weight that counts as 1.
+    log_unit: f64,
+    /// Time of the last decision, microseconds since 1970, or 0 if there was none.
+    at_us: i64,
+    /// Number of decisions, and of those whose reward is known.
+    decisions: u64,
+    settled: u64,
+    /// Weight of the decisions, and weighted sum of what showing each arm by a floor of 1 would cost.
+    floors_weight: f64,
+    floors_cost: f64,
+}
+
+/// Arm of a decision, by its index in the learner, as it was scored.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::engine) struct ScoredIndex {
+    pub(in crate::engine) arm: u32,
+    pub(in crate::engine) scored: ScoredArm,
+}
+
+impl EverybodySums {
+    /// Sums of an arm, by its index in the learner.
+    pub fn arm(&self, arm: u32) -> Option<&DoublyRobustSums> {
+        self.arms.get(arm as usize)?.as_ref()
+    }
+
+    /// Noise of single rewards.
+    pub fn noise(&self) -> &RewardNoise {
+        &self.noise
+    }
+
+    /// Number of decisions that count, of which the reward is known.
+    pub fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// Expected reward per decision that a floor would cost, per unit of the floor, or `None` before the first decision.
+    pub fn floor_cost(&self) -> Option<f64> {
+        (self.floors_weight > 0.0).then(|| self.floors_cost / self.floors_weight)
+    }
+
+    /// Lets earlier decisions fade up to `at_us`.
+    fn advance(&mut self, at_us: i64, half_life_us: i64) {
+        if self.at_us > 0 {
+            self.log_weight += (at_us - self.at_us).max(0) as f64 / half_life_us.max(1) as f64;
+        }
+        self.at_us = self.at_us.max(at_us);
+        let over = self.log_weight - self.log_unit;
+        if over < UNIT_HALF_LIVES {
+            return;
+        }
+        let units = (over / UNIT_HALF_LIVES).floor() * UNIT_HALF_LIVES;
+        self.log_unit += units;
+        let factor = math::exp2(-units);
+        self.arms.iter_mut().flatten().for_each(|arm| arm.scale(factor));
+        self.noise.scale(factor);
+        self.floors_weight *= factor;
+        self.floors_cost *= factor;
+    }
+
+    /// Adds a decision that drew `first` out of these arms for a subject of this group. Returns the score that
+    /// [`settle`](Self::settle) needs, or `None` if the arm has no sums.
+    pub(in crate::engine) fn add(
+        &mut self,
+        (at_us, half_life_us): (i64, i64),
+        scored: &[ScoredIndex],
+        first: u32,
+        group: u8,
+    ) -> Option<FirstScore> {
+        self.advance(at_us, half_life_us);
+        self.decisions += 1;
+        let fading = math::exp2(self.log_weight - self.log_unit);
+        let mut score = None;
+        let mean: f64 = scored.iter().map(|of| of.scored.propensity * of.scored.expected).sum();
+        self.floors_weight += fading;
+        self.floors_cost += fading * scored.iter().map(|of| mean - of.scored.expected).sum::<f64>();
+        for &ScoredIndex { arm, scored: of_arm } in scored.iter().filter(|of| of.arm < FIGURES_MAX) {
+            let at = arm as usize;
+            if self.arms.len() <= at {
+                self.arms.resize(at + 1, None);
+            }
+            let sums = self.arms[at].get_or_insert_with(|| DoublyRobustSums::new(scored.len()));
+            let weight = sums.add(of_arm, fading, usize::from(group) % GROUPS);
+            if arm == first {
+                #[expect(clippy::cast_possible_truncation, reason = "the numbers are single precision")]
+                let single = |number: f64| number as f32;
+                score = Some(FirstScore {
+                    settled: false,
+                    arm,
+                    group,
+                    expected: single(of_arm.expected),
+                    propensity: single(of_arm.propensity),
+                    stabilised: single(weight.stabilised),
+                    log_weight: self.log_weight,
+                });
+            }
+        }
+        score
+    }
+
+    /// Replaces the reward `before` of a decision's first position, or the expectation if it was not known, by `after`.
+    pub(in crate::engine) fn settle(&mut self, score: &FirstScore, before: f64, after: f64) {
+        let weight = score.weight(self.log_unit);
+        let before = score.settled.then_some(before);
+        let scored = score.scored();
+        let Some(sums) = self.arms.get_mut(score.arm as usize).and_then(Option::as_mut) else { return };
+        sums.revise(weight, usize::from(score.group) % GROUPS, scored.score(before), scored.score(Some(after)));
+        if let Some(before) = before {
+            self.noise.revise(weight.fading, &scored, before, after);
+        } else {
+            self.settled += 1;
+            self.noise.add(weight.fading, &scored, after);
+        }
+    }
+}
