@@ -171,7 +171,7 @@ fn arm_table(report: &SlotReport) -> Table {
     table
 }
 
-/// What an arm would earn if everybody got it, with its interval, or why that is not known.
+/// Figure "if everybody got it" with its interval, or the reason why it is withheld.
 fn if_everybody(figure: &IfEverybody) -> String {
     match figure {
         IfEverybody::Known { mean, low, high, .. } => format!("{mean:.4} ({low:.4} to {high:.4})"),

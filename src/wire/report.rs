@@ -157,7 +157,7 @@ fn encode_if_everybody(figure: &IfEverybody) -> proto::IfEverybody {
     }
 }
 
-/// Decodes a figure. A reason that this program does not know is that nothing can be told.
+/// Decodes a figure. A reason that this program does not know counts as too little overlap.
 fn decode_if_everybody(figure: proto::IfEverybody) -> IfEverybody {
     if let (Some(mean), Some(low), Some(high)) = (figure.mean, figure.low, figure.high) {
         return IfEverybody::Known { mean, low, high, effective_decisions: figure.effective_decisions };

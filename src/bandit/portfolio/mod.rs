@@ -20,12 +20,11 @@ use super::{
 use crate::stats::math::exp;
 use challenger::{ChallengeStatus, Challenger, ChallengerModel};
 use change_detector::ChangeDetector;
-use member::{GAP_MAX, GROUND, SquaredError, ln_mixture};
+use member::{GAP_MAX, SquaredError, ln_mixture};
 pub(super) use member::{NEGLIGIBLE, PortfolioMember};
 use observation::MemberSet;
 pub use observation::ObservationReceipt;
 pub(super) use observation::{EncodedObservation, ObservationRevision};
-use thinning::Thinning;
 
 /// Distance from the best at which a model that is given to a slot later starts, nats.
 const LATE: f64 = 5.0;
@@ -191,21 +190,6 @@ impl Portfolio {
         }
         self.change_detector.count_observation();
         ObservationReceipt { ln_retained: 0.0, weight, takeovers, challenger, forecasts, thinned }
-    }
-
-    /// Number of observations that this one stands for, by member.
-    fn copies(&self, seen: &EncodedObservation<'_>) -> SmallVec<[u32; 16]> {
-        if self.challenger.is_some() {
-            return smallvec![1; self.members.len()];
-        }
-        let thinning = Thinning::new(seen, self.observations, &self.members, &self.deciding);
-        self.members.iter().enumerate().map(|(i, member)| thinning.copies(i, member)).collect()
-    }
-
-    fn fade_ground(&mut self) {
-        for member in &mut self.members {
-            member.ground *= 1.0 - 1.0 / GROUND;
-        }
     }
 
     /// Variance by which the forecasts of rewards that are no rates are scored, reward²: that of the deciding model with the

@@ -1,8 +1,10 @@
 //! Thinned silence: models that do not count learn one of eight silences, which stands for all eight.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::{
-    PortfolioMember,
-    member::NEGLIGIBLE,
+    Portfolio, PortfolioMember,
+    member::{GROUND, NEGLIGIBLE},
     observation::{EncodedObservation, MemberSet},
 };
 use crate::stats::math::exp;
@@ -50,6 +52,24 @@ impl Thinning {
                 if mixed(number, i as u64).is_multiple_of(u64::from(ONE_IN)) { ONE_IN } else { 0 }
             }
             _ => 1,
+        }
+    }
+}
+
+impl Portfolio {
+    /// Number of observations that this one stands for, by member. Nothing is thinned while a challenger competes.
+    pub(super) fn copies(&self, seen: &EncodedObservation<'_>) -> SmallVec<[u32; 16]> {
+        if self.challenger.is_some() {
+            return smallvec![1; self.members.len()];
+        }
+        let thinning = Thinning::new(seen, self.observations, &self.members, &self.deciding);
+        self.members.iter().enumerate().map(|(i, member)| thinning.copies(i, member)).collect()
+    }
+
+    /// Lets the ground that members won fade by one observation.
+    pub(super) fn fade_ground(&mut self) {
+        for member in &mut self.members {
+            member.ground *= 1.0 - 1.0 / GROUND;
         }
     }
 }

@@ -88,7 +88,7 @@ impl WithheldBecause {
     }
 }
 
-/// What is believed of an arm's mean reward over everybody, and the figure that is shown.
+/// Belief about an arm's mean reward over everybody, and the figure that is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct EverybodyBelief {
     pub(super) shown: IfEverybody,
@@ -127,8 +127,9 @@ pub(super) fn beliefs(view: &SlotView, arms: &[Option<u32>]) -> Vec<EverybodyBel
     let each = arms.iter().zip(&of_arms).zip(&figures);
     each.map(|((arm, of), figure)| {
         let belief = match figure {
-            Some(figure) => NormalScore { mean: figure.mean, std: figure.std() },
-            None => NormalScore { mean: of.and_then(DoublyRobustSums::guess).unwrap_or(level), std: spread },
+            Some(figure) if figure.std() <= spread => NormalScore { mean: figure.mean, std: figure.std() },
+            // The log says less than nothing: where the arm was never drawn its error has no bound.
+            _ => NormalScore { mean: of.and_then(DoublyRobustSums::guess).unwrap_or(level), std: spread },
         };
         let shown = scale.shown(sums, *arm, *of, figure.as_ref());
         EverybodyBelief { shown, belief }

@@ -239,7 +239,8 @@ impl EvaluationData {
             .word()
             .to_le_bytes()[0];
         let half_life_us = design.definition.controls.half_life_us();
-        self.everybody.add((at_us, half_life_us), &scored, shown.first()?.arm, group)
+        let eligible = decided.scored.len();
+        self.everybody.add((at_us, half_life_us), (&scored, eligible), shown.first()?.arm, group)
     }
 
     /// Notes that an event that counts arrived.

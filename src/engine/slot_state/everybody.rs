@@ -89,12 +89,12 @@ impl EverybodySums {
         self.floors_cost *= factor;
     }
 
-    /// Adds a decision that drew `first` out of these arms for a subject of this group. Returns the score that
-    /// [`settle`](Self::settle) needs, or `None` if the arm has no sums.
+    /// Adds a decision that drew `first` out of `eligible` arms, of which `scored` are known to the learner, for a subject of
+    /// this group. Returns the score that [`settle`](Self::settle) needs, or `None` if the arm has no sums.
     pub(in crate::engine) fn add(
         &mut self,
         (at_us, half_life_us): (i64, i64),
-        scored: &[ScoredIndex],
+        (scored, eligible): (&[ScoredIndex], usize),
         first: u32,
         group: u8,
     ) -> Option<FirstScore> {
@@ -110,7 +110,7 @@ impl EverybodySums {
             if self.arms.len() <= at {
                 self.arms.resize(at + 1, None);
             }
-            let sums = self.arms[at].get_or_insert_with(|| DoublyRobustSums::new(scored.len()));
+            let sums = self.arms[at].get_or_insert_with(|| DoublyRobustSums::new(eligible));
             let weight = sums.add(of_arm, fading, usize::from(group) % GROUPS);
             if arm == first {
                 #[expect(clippy::cast_possible_truncation, reason = "the numbers are single precision")]

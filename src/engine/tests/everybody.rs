@@ -155,11 +155,10 @@ fn figures_without_overlap_are_withheld() {
         IfEverybody::Known { .. } => None,
         IfEverybody::Withheld(withheld) => Some(withheld.because),
     };
-    let shown = report.arms.iter().position(|arm| arm.shown > 200).unwrap();
-    assert_eq!(because(shown), None, "{:?}", report.arms[shown]);
-    for other in (0..3).filter(|other| *other != shown) {
-        let reasons = [WithheldBecause::NotShown, WithheldBecause::TooLittleOverlap];
-        assert!(because(other).is_some_and(|because| reasons.contains(&because)), "{:?}", report.arms[other]);
-        assert!(report.arms[other].chance_best > 0.0, "an arm that nothing is known of may be the best");
+    let reasons = [WithheldBecause::NotShown, WithheldBecause::TooLittleOverlap];
+    for (i, arm) in report.arms.iter().enumerate() {
+        assert!(because(i).is_some_and(|because| reasons.contains(&because)), "{arm:?}");
+        // Nothing is certain, and nothing is without bounds: every reward lies within [0, 1].
+        assert!((0.01..0.99).contains(&arm.chance_best) && arm.expected_loss < 1.0, "{arm:?}");
     }
 }

@@ -16,7 +16,7 @@ use super::math::square;
 pub const GROUPS: usize = 64;
 /// Number of decisions over which an arm's inverse propensity is averaged.
 const WEIGHT_DECISIONS: f64 = 200.0;
-/// Smallest propensity that is told from 0.
+/// Smallest propensity that differs from 0.
 const PROPENSITY_MIN: f64 = 1e-9;
 /// Floors for which an arm's sums say how wide its interval would be.
 pub const FLOORS: [f64; 4] = [0.01, 0.02, 0.05, 0.1];
