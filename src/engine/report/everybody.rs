@@ -126,12 +126,15 @@ pub(super) fn beliefs(view: &SlotView, arms: &[Option<u32>]) -> Vec<EverybodyBel
     let level = if guesses.is_empty() { 0.0 } else { guesses.iter().sum::<f64>() / guesses.len() as f64 };
     let each = arms.iter().zip(&of_arms).zip(&figures);
     each.map(|((arm, of), figure)| {
-        let belief = match figure {
+        let belief = match figure.as_ref() {
             Some(figure) if figure.std() <= spread => NormalScore { mean: figure.mean, std: figure.std() },
             // The log says less than nothing: where the arm was never drawn its error has no bound.
             _ => NormalScore { mean: of.and_then(DoublyRobustSums::guess).unwrap_or(level), std: spread },
         };
-        let shown = scale.shown(sums, *arm, *of, figure.as_ref());
+        let was_shown =
+            arm.and_then(|arm| view.arm_counters.get(arm as usize)).is_some_and(|counters| counters.shown > 0);
+        let figure = figure.as_ref().filter(|_| was_shown);
+        let shown = scale.shown(sums, *arm, of.filter(|_| was_shown), figure);
         EverybodyBelief { shown, belief }
     })
     .collect()

@@ -28,10 +28,6 @@ fn plain_means(
         let own = ["a", "b", "c"].iter().position(|arm| *arm == decided.chosen[0].arm.as_str()).unwrap();
         for scored in &decided.scored {
             let place = scored.candidate as usize;
-            // An arm counts from the decision on that showed it first.
-            if arms[place].is_none() && place != own {
-                continue;
-            }
             let (q, p) = (f64::from(scored.mean), f64::from(scored.propensity));
             let sums = arms[place].get_or_insert(PlainSums { average: 3.0, ..PlainSums::default() });
             let weight = fading / sums.average.powf(0.75);
