@@ -19,7 +19,7 @@ pub struct ObservationReceipt {
     pub(super) challenger: u32,
     /// Forecast of each member, or `None` for a member that did not learn the observation.
     pub(super) forecasts: Vec<Option<Forecast>>,
-    /// Members that did not learn the observation because others stood for it; see [`Thinning`](super::Thinning).
+    /// Members that did not learn the observation because others stood for it; see [`Thinning`](super::thinning::Thinning).
     #[serde(default, skip_serializing_if = "MemberSet::is_empty")]
     pub(super) thinned: MemberSet,
 }
