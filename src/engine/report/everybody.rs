@@ -128,7 +128,7 @@ pub(super) fn beliefs(view: &SlotView, arms: &[Option<u32>]) -> Vec<EverybodyBel
     each.map(|((arm, of), figure)| {
         let belief = match figure.as_ref() {
             Some(figure) if figure.std() <= spread => NormalScore { mean: figure.mean, std: figure.std() },
-            // The log says less than nothing: where the arm was never drawn its error has no bound.
+            // The error of an arm that is never drawn has no bound, so the model's guess stands in, as wide as rewards are.
             _ => NormalScore { mean: of.and_then(DoublyRobustSums::guess).unwrap_or(level), std: spread },
         };
         let was_shown =
@@ -161,9 +161,9 @@ impl FigureScale {
         };
         if let Some(figure) = figure.filter(narrow) {
             let DoublyRobustFigure { mean, effective_showings, .. } = *figure;
-            let low = (mean - figure.half_width()).max(self.least).min(mean);
-            let (high, effective_decisions) = (mean + figure.half_width(), effective_showings);
-            return IfEverybody::Known { mean: mean.max(self.least), low, high, effective_decisions };
+            let possible = |reward: f64| reward.max(self.least);
+            let (low, high) = (possible(mean - figure.half_width()), possible(mean + figure.half_width()));
+            return IfEverybody::Known { mean: possible(mean), low, high, effective_decisions: effective_showings };
         }
         let because = match (arm, of, figure) {
             (Some(FIGURES_MAX..), _, _) => WithheldBecause::TooManyArms,

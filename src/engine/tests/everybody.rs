@@ -154,7 +154,7 @@ fn figures_without_overlap_are_withheld() {
     let reasons = [WithheldBecause::NotShown, WithheldBecause::TooLittleOverlap];
     for (i, arm) in report.arms.iter().enumerate() {
         assert!(because(i).is_some_and(|because| reasons.contains(&because)), "{arm:?}");
-        // Nothing is certain, and nothing is without bounds: every reward lies within [0, 1].
+        // Rewards lie within [0, 1], so no loss can be greater, and no arm is certain to be the best.
         assert!((0.01..0.99).contains(&arm.chance_best) && arm.expected_loss < 1.0, "{arm:?}");
     }
 }

@@ -308,8 +308,8 @@ impl DoublyRobustSums {
 
     /// Returns the estimate, or `None` if the arm was never scored or no reward is known yet.
     ///
-    /// Its variance is the larger of that of the scores and of that which the propensities of all decisions predict: where a
-    /// small propensity drew nothing, nothing could be seen. `design` is the arm's [design effect](Self::design_effect), or
+    /// The variance is the larger of two: that of the scores, and that which the propensities of all decisions predict. Where an
+    /// arm has a small propensity and was not drawn, the scores do not vary, although nothing could be seen. `design` is the arm's [design effect](Self::design_effect), or
     /// that of other arms if it has none.
     pub fn figure(&self, noise: &RewardNoise, design: f64) -> Option<DoublyRobustFigure> {
         let per_reward = noise.per_reward().filter(|_| self.weight > 0.0)?;

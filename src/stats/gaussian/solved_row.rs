@@ -4,7 +4,7 @@ use super::{Gaussian, Prediction, SparseVector};
 
 /// Row x of features with `Λ⁻¹x`, from which prediction, update and revision follow.
 ///
-/// It belongs to the posterior that [solved](Gaussian::solve) for it, until that changes.
+/// A solved row belongs to the posterior that [solved](Gaussian::solve) for it, until that posterior changes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SolvedRow<'a> {
     pub(super) x: &'a SparseVector,
