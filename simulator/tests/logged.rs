@@ -14,10 +14,11 @@ use logs::{ROWS, features, program, word, write};
 use server::with_server;
 use slotwise::{
     bandit::{Features, Value},
-    cli::{ExportFormat, export},
+    cli::export,
     client::RewardEvent,
     engine::Request,
     journal::JournalReader,
+    node::ExportFormat,
     node::Selection,
     slot::{Arm, ArmId, ChangeReason, Controls, Definition, Goal, RewardKind, Schedule, SlotId},
 };
@@ -47,8 +48,14 @@ fn shop() -> Definition {
             schedule: Schedule::default(),
         })
     };
-    let kind =
-        |kind: &str, weight, cap| RewardKind { kind: kind.into(), weight, use_value: false, cap, winsorize: None };
+    let kind = |kind: &str, weight, cap| RewardKind {
+        kind: kind.into(),
+        weight,
+        use_value: false,
+        cap,
+        winsorize: None,
+        role: None,
+    };
     Definition {
         arms: ["a", "b", "c"].map(arm).into(),
         goal: Goal { kinds: vec![kind("click", 1.0, Some(1.0)), kind("look", 0.0, None)], ..Goal::default() },

@@ -63,6 +63,19 @@ impl ArmSummary {
         reward_interval(&self.sums.unwrap_or_default())
     }
 
+    /// Returns the summary of fewer independent showings that say as much, by this factor: the design effect of subjects who come
+    /// back.
+    #[must_use]
+    pub fn thinned(mut self, design_effect: f64) -> Self {
+        if design_effect <= 1.0 {
+            return self;
+        }
+        self.rate.forget(1.0 / design_effect);
+        self.value.forget(1.0 / design_effect);
+        self.sums = self.sums.map(|sums| sums.thinned(design_effect));
+        self
+    }
+
     pub(super) fn observe(&mut self, y: f64, weight: f64) {
         self.reward_sum += y;
         self.rate.observe_part(weight, y.clamp(0.0, 1.0));

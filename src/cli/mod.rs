@@ -6,10 +6,12 @@
 
 mod backup;
 mod clock;
+mod compare;
 mod demo;
 pub mod document;
 mod environment;
 mod explain;
+mod figures;
 pub mod help;
 mod journal;
 mod output;
@@ -26,7 +28,7 @@ use std::{error::Error, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
-pub use journal::{ExportFormat, export};
+pub use journal::export;
 pub(crate) use terminal::{say, say_document, say_styled};
 
 use terminal::printable;
@@ -49,6 +51,14 @@ enum Command {
     Slots(slots::SlotsArguments),
     /// Print the report of a slot: its arms, their rewards and their chances.
     Report(report::Report),
+    /// Print counts, values and rewards of a slot over time.
+    Series(figures::Series),
+    /// Print what shoppers with each value of a feature get, and what it earns.
+    Segments(figures::Segments),
+    /// Compare what drafts of the controls and baselines would have earned on past decisions.
+    Compare(compare::ComparePolicies),
+    /// Print what somebody should look at, and what to do.
+    Alerts(figures::Alerts),
     /// Print why a decision showed its arms.
     Explain(explain::Explain),
     /// Copy a data folder, in use or not, to a new folder.
@@ -125,6 +135,10 @@ async fn run(command: Command) -> CommandResult {
         Command::Demo(demo) => demo.run().await,
         Command::Slots(slots) => slots.run().await,
         Command::Report(report) => report.run().await,
+        Command::Series(series) => series.run().await,
+        Command::Segments(segments) => segments.run().await,
+        Command::Compare(compare) => compare.run().await,
+        Command::Alerts(alerts) => alerts.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),

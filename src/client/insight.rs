@@ -3,17 +3,16 @@
 use super::{changes::update_from, connection::Client, error::ClientError};
 use crate::{
     bandit::Features,
-    engine::{BeforeAfter, CandidateExplanation, Estimate, PreviewArm, PreviewRule, SlotPreview, SlotReport, Subject},
+    engine::{
+        BeforeAfter, CandidateExplanation, Estimate, PreviewArm, PreviewRule, SlotPreview, SlotReport, Subject,
+        UnknownReward,
+    },
     slot::{ArmId, Definition, FieldError},
     wire::{
         FieldDifference, decode,
-        proto::{self, ExplainDecisionRequest, GetSlotReportRequest, PreviewSlotChangeRequest},
-        report,
+        proto::{self, ExplainDecisionRequest, PreviewSlotChangeRequest},
     },
 };
-
-/// Arms of one page of a report.
-const REPORT_PAGE: u32 = 5_000;
 
 /// Preview of a change of a slot.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,23 +86,7 @@ pub struct ExplainedArm {
 impl Client {
     /// Reads the report of a slot.
     pub async fn report(&mut self, slot: &str) -> Result<SlotReport, ClientError> {
-        let mut whole: Option<proto::SlotReport> = None;
-        let mut page_token = String::new();
-        loop {
-            let request = GetSlotReportRequest { slot_id: slot.to_owned(), page_size: REPORT_PAGE, page_token };
-            let response = self.insight.get_slot_report(request).await?.into_inner();
-            let page = response.report.ok_or_else(|| ClientError::Answer("there is no report in it".into()))?;
-            match &mut whole {
-                None => whole = Some(page),
-                Some(whole) => whole.arms.extend(page.arms),
-            }
-            page_token = response.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        let report = whole.unwrap_or_default();
-        report::decode(report).map_err(|why| ClientError::Answer(why.to_string()))
+        Ok(self.period_report(slot, None).await?.report)
     }
 
     /// Previews the change of a slot from `current` to `wanted` on its last `decisions` decisions; 0 means as many as the
@@ -144,8 +127,8 @@ fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePr
         expected_reward_before,
         expected_reward_after,
         expected_reward_change,
-        exploration_cost_per_day_before,
-        exploration_cost_per_day_after,
+        exploration_cost_per_1000_before,
+        exploration_cost_per_1000_after,
         decisions_per_day,
         rules,
         warnings,
@@ -153,13 +136,29 @@ fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePr
         diff,
         diff_left_out,
         arms_left_out,
+        unknown_share_before,
+        unknown_share_after,
+        range_before,
+        range_after,
     } = response;
+    let unknown = |share: f64, range: Option<proto::RewardRange>| UnknownReward {
+        share,
+        range: range.map(|range| (range.low, range.high)),
+    };
     let arm = |arm: proto::ArmPreview| {
-        let proto::ArmPreview { arm_id, share_before, share_after, policy_share_before, policy_share_after } = arm;
+        let proto::ArmPreview {
+            arm_id,
+            share_before,
+            share_after,
+            policy_share_before,
+            policy_share_after,
+            never_shown,
+        } = arm;
         Ok(PreviewArm {
             arm: ArmId::parse("arms.arm_id", &arm_id)?,
             all: pair(share_before, share_after),
             policy: pair(policy_share_before, policy_share_after),
+            never_shown,
         })
     };
     let rule = |rule: proto::RulePreview| {
@@ -174,7 +173,11 @@ fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePr
         arms: arms.into_iter().map(arm).collect::<Result<_, FieldError>>()?,
         expected_reward: pair(expected_reward_before, expected_reward_after),
         expected_reward_change: estimate(expected_reward_change),
-        exploration_cost_per_day: pair(exploration_cost_per_day_before, exploration_cost_per_day_after),
+        unknown: BeforeAfter {
+            before: unknown(unknown_share_before, range_before),
+            after: unknown(unknown_share_after, range_after),
+        },
+        exploration_cost_per_1000: pair(exploration_cost_per_1000_before, exploration_cost_per_1000_after),
         rules: rules.into_iter().map(rule).collect(),
         warnings,
     };

@@ -147,6 +147,7 @@ fn plan_creation(
     }
     definition.check().and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
     definition.controls.holdout.get_or_insert(Controls::HOLDOUT_NEW);
+    definition.default_floor = true;
     Ok(Body::SlotCreated { definition: Arc::new(definition), why })
 }
 
@@ -160,6 +161,7 @@ fn plan_update(
     let have = now.definition();
     // A definition that omits the holdout keeps it.
     definition.controls.holdout = definition.controls.holdout.or(have.controls.holdout);
+    definition.default_floor = have.default_floor;
     if revision != 0 && revision != now.revision_number() && !only_stock_since(now, revision, &definition) {
         return Err(stale(now, slot, revision));
     }

@@ -35,6 +35,8 @@ pub struct Step {
     pub(super) at_us: i64,
     /// New number of the slot, if the event gives it one.
     pub(super) number: Option<u32>,
+    /// Number of slots, among which limits on the whole process are shared out.
+    pub(super) slots: u64,
     /// Horizons by which every slot must be swept after the event, if it must.
     pub(super) sweep: Option<Horizons>,
 }
@@ -96,7 +98,8 @@ impl Ledger {
     pub fn skip(&mut self, at_us: i64, class: EventClass) -> Step {
         self.position += 1;
         self.at_us = self.at_us.max(at_us);
-        Step { at_us: self.at_us, number: None, sweep: self.recent.count(self.at_us, class) }
+        let slots = self.slots.len() as u64;
+        Step { at_us: self.at_us, number: None, slots, sweep: self.recent.count(self.at_us, class) }
     }
 
     fn renumber(&mut self, slot: &SlotId) -> u32 {

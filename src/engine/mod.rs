@@ -20,6 +20,7 @@ mod apply;
 mod arm_table;
 mod change;
 mod chunked_queue;
+mod compare;
 mod decide;
 mod decision_record;
 mod event;
@@ -47,6 +48,7 @@ pub use answer::{EventStatus, FirstEvent, Lateness, Rejection, RewardAnswer, Rew
 pub use apply::EventEffect;
 pub use arm_table::ArmTable;
 pub use change::{Change, ChangeError, plan};
+pub use compare::{ComparedPolicy, ComparedValue, PolicyComparison, PolicyValue};
 pub use decide::{
     CandidateExplanation, DecideOptions, Decision, Explanation, RecalledExplanation, Request, RequestCandidate, decide,
     recall,
@@ -61,19 +63,24 @@ pub use ledger::{Ledger, Step};
 pub use outcome::{DecisionOutcome, OutcomeObserver};
 pub use ownership::ArmDraft;
 pub use patch::{Patch, Piece};
-pub use pending::event_key;
+pub use pending::{SEGMENT_FEATURES_MAX, event_key};
 pub use preview::{
     BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, PreviewTally, Previewer, SlotPreview,
-    preview,
+    UnknownReward, preview,
 };
 pub use report::{
-    ArmReport, FloorAdvice, GoalChange, IfEverybody, Lift, SlotReport, SlotStage, Status, WithheldBecause,
-    WithheldFigure, report,
+    Alert, AlertKind, AmountFormat, ArmPeriod, ArmReport, FeatureSegments, FloorAdvice, GoalChange, IfEverybody,
+    KindCount, Lift, PeriodFigures, RatioCheck, SegmentArmReport, SegmentValueReport, ShadowReport, SlotReport,
+    SlotStage, Status, WhoWantsWhat, WithheldBecause, WithheldFigure, alerts, period_figures, policy_lift, report,
+    segments,
 };
 pub use shard::SlotShard;
 pub use slot_state::{
     ArmCounters, ArmPropensity, Counters, EvaluationData, EverybodySums, Exposure, ExposureEntry, ExposureScope,
-    FIGURES_MAX, GoalSums, HoldoutComparison, SlotState,
+    FIGURES_MAX, FeatureWatch, GoalSums, HoldoutComparison, NumberSizes, OTHER_ARMS, RewardCalibration,
+    SEGMENT_CELLS_MAX, SEGMENT_VALUES_MAX, SERIES_ARMS_MAX, SERIES_CELLS_MAX, SERIES_CELLS_MIN, SERIES_CELLS_TOTAL,
+    SegmentArm, SegmentFeature, SegmentTable, SegmentValue, SeriesArm, SeriesCounts, SeriesKind, SeriesStep,
+    SeriesTotals, SeriesValue, ShadowCounts, SlotState, TimeSeries, ValueType, WATCHED_FEATURES_MAX, WatchedFeature,
 };
 pub use state::State;
 pub use subject::Subject;

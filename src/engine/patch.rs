@@ -99,6 +99,7 @@ pub(super) fn without_lists(definition: &Definition) -> Definition {
         controls,
         default_consent,
         rules: _,
+        default_floor,
     } = definition;
     Definition {
         id: id.clone(),
@@ -112,6 +113,7 @@ pub(super) fn without_lists(definition: &Definition) -> Definition {
         model: *model,
         controls: Controls { arm_bounds: std::collections::BTreeMap::new(), ..controls.clone() },
         default_consent: *default_consent,
+        default_floor: *default_floor,
         rules: Vec::new(),
     }
 }

@@ -41,6 +41,11 @@ impl SlotShard {
         Self { by_id: BTreeMap::new(), accounting: true }
     }
 
+    /// Returns the slot, or `None` if there is none of this id.
+    pub fn slot(&self, slot: &str) -> Option<&SlotState> {
+        self.get(slot)
+    }
+
     pub(super) fn get(&self, slot: &str) -> Option<&SlotState> {
         self.by_id.get(slot)
     }

@@ -6,7 +6,7 @@ use super::{
     arm_table::ArmTable,
     fading::FadedLearner,
     horizons::MemoryCounts,
-    slot_state::{ArmCounters, Counters, EvaluationData, GoalSums, SlotDesign, SlotState},
+    slot_state::{ArmCounters, Counters, EvaluationData, GoalSums, SlotDesign, SlotState, TimeSeries},
 };
 use crate::{
     bandit::{ClickModel, Learner},
@@ -36,6 +36,8 @@ pub struct SlotView {
     pub(super) faded: FadedLearner,
     /// Sums from which the report is computed.
     pub evaluation: Arc<EvaluationData>,
+    /// Counts over time.
+    pub series: TimeSeries,
     /// Time within which most rewards arrive, microseconds.
     pub patience_us: i64,
     /// Probability that each position is looked at, relative to the first; empty without a position-based click model.
@@ -103,6 +105,7 @@ impl SlotState {
             goal_sums: self.goal_sums.shared(),
             faded: FadedLearner::default(),
             evaluation: Arc::clone(&self.evaluation),
+            series: self.series.clone(),
             patience_us: self.delays.patience_us(definition.goal.window_us),
             position_exposures: self.position_exposures(),
             revisions: Arc::clone(revisions),

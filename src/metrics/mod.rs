@@ -1,5 +1,7 @@
 //! Metrics in Prometheus' text format. Names carry base units, and the number of label values is bounded.
 
+mod figures;
+mod retain;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +15,7 @@ use prometheus::{
     core::Collector, process_collector::ProcessCollector,
 };
 
+use self::{figures::FigureGauges, retain::retain};
 use crate::{
     engine::{EventStatus, MemoryCounts, SlotView},
     node::{DiskUse, Node, Observer},
@@ -26,6 +29,8 @@ const DELETED_MAX: usize = 500;
 /// All metrics of one process.
 #[derive(Debug)]
 pub struct Metrics {
+    /// Gauges of what slots earn, and of their alerts.
+    figures: FigureGauges,
     registry: Registry,
     /// Seconds from a decoded `Decide` or `BatchDecide` request to its answer.
     pub decide_seconds: Histogram,
@@ -200,6 +205,7 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
         snapshot_age: gauge("slotwise_snapshot_age_seconds", "Seconds since the newest snapshot; -1 if none.")?,
         snapshot_us: RwLock::new(None),
         deleted: Mutex::default(),
+        figures: FigureGauges::new(&registry)?,
         registry: registry.clone(),
     };
     Ok(Arc::new(metrics))
@@ -263,6 +269,7 @@ impl Metrics {
             let slots = node.slots();
             self.forget_deleted(&slots);
             self.set_parts(&slots);
+            self.figures.set(&slots);
             for view in slots {
                 let slot = &[view.definition.id.as_str()];
                 self.pending.with_label_values(slot).set(gauge(view.pending as u64));
@@ -294,19 +301,6 @@ impl Metrics {
 
 fn gauge(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// Removes the series of `vector` for whose labels `kept` returns `false`.
-fn retain(vector: &IntCounterVec, kept: impl Fn(&HashMap<&str, &str>) -> bool) {
-    for family in vector.collect() {
-        for metric in family.get_metric() {
-            let labels: HashMap<&str, &str> = metric.get_label().iter().map(|l| (l.name(), l.value())).collect();
-            if !kept(&labels) {
-                // The series exists unless another scrape has removed it meanwhile.
-                let _ = vector.remove(&labels);
-            }
-        }
-    }
 }
 
 impl Metrics {

@@ -25,7 +25,7 @@ use crate::{
         RewardEvent, SlotShard, State, Step, TRAFFIC, event_key,
     },
     journal::{JournalReader, ReadError, RecordRange, Stored},
-    slot::{SlotId, suggestion},
+    slot::{ArmId, Definition, SlotId, suggestion},
 };
 
 /// Records between two reports of progress.
@@ -61,9 +61,21 @@ pub struct JoinedDecision {
     pub rewards: Option<Vec<f64>>,
     /// The events that were accepted for it, in order.
     pub events: Vec<JoinedEvent>,
+    /// Definition of the slot that decided, or `None` if its revision is no longer kept.
+    pub definition: Option<Arc<Definition>>,
     /// `true` if the reward window and the grace period were over. No reward could come any more, but rewards may be reversed for
     /// the reversal window.
     pub complete: bool,
+}
+
+impl JoinedDecision {
+    /// Returns the arm of the candidate of this index, or `None` if it cannot be known any more.
+    pub fn candidate(&self, index: usize) -> Option<&ArmId> {
+        if self.decided.candidates.is_empty() {
+            return self.definition.as_ref()?.arms.get(index).map(|arm| &arm.id);
+        }
+        self.decided.candidates.get(index).map(|(arm, _)| arm)
+    }
 }
 
 /// An event that was accepted for a decision.
@@ -107,8 +119,14 @@ enum JoinStop<E> {
 #[derive(Default)]
 struct JoinInput {
     /// Selected decisions.
-    decisions: HashMap<DecisionId, Box<[u8]>>,
+    decisions: HashMap<DecisionId, WaitingDecision>,
     events: HashMap<Hash128, Box<[u8]>>,
+}
+
+/// Selected decision, as the journal holds it.
+struct WaitingDecision {
+    body: Box<[u8]>,
+    definition: Option<Arc<Definition>>,
 }
 
 impl JoinInput {
@@ -125,11 +143,11 @@ impl JoinInput {
                 events.push(JoinedEvent { event: *event, reversed: status == EventStatus::Reversed });
             }
         }
-        let Some(decision) = decision else { return Ok(None) };
-        let mut event = codec::decode(&decision)?;
+        let Some(WaitingDecision { body, definition }) = decision else { return Ok(None) };
+        let mut event = codec::decode(&body)?;
         mask.apply(&mut event);
         let Body::Decided(decided) = event.body else { return Ok(None) };
-        Ok(Some(JoinedDecision { at_us: event.at_us, decided, rewards, events, complete }))
+        Ok(Some(JoinedDecision { at_us: event.at_us, decided, rewards, events, definition, complete }))
     }
 }
 
@@ -183,7 +201,8 @@ impl<E> Join<'_, E> {
         if let Body::Decided(decided) = &event.body
             && (self.selection.from_us..self.selection.until_us).contains(&event.at_us)
         {
-            waiting.decisions.insert(decided.id, stored.body.into());
+            let definition = self.slots.slot(slot.as_str()).and_then(|state| state.definition_at(decided.revision));
+            waiting.decisions.insert(decided.id, WaitingDecision { body: stored.body.into(), definition });
         }
         let (each, mask, mut done) = (&mut *self.each, self.mask, Ok(()));
         let applied = self.slots.apply(

@@ -22,9 +22,11 @@ mod backup;
 mod clock;
 mod clock_doubt;
 mod codec;
+mod compare;
 mod deciding;
 mod disk_space;
 mod error;
+mod export;
 mod exposures;
 mod folder;
 mod hindsight;
@@ -42,6 +44,7 @@ mod snapshot_file;
 mod subjects;
 #[cfg(test)]
 mod tests;
+mod time;
 mod writer;
 
 use std::{
@@ -64,9 +67,11 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use clock_doubt::accept_clock;
 pub use codec::{DecodeError, decode as decode_event, encode as encode_event};
 pub(crate) use codec::{payload_from_struct, payload_to_struct};
+pub use compare::{ComparedSpan, ReadingError};
 pub(crate) use deciding::run_long;
 pub use disk_space::{DiskUse, disk_use};
 pub use error::{DecideError, OpenError, WriteError};
+pub use export::{ExportCounts, ExportFormat, ExportStyle, column_help, write_export};
 pub use folder::FolderError;
 pub use hindsight::{HindsightError, RecalledDecision};
 pub use join::{JoinError, JoinedDecision, JoinedEvent, Selection, join};
@@ -76,6 +81,7 @@ pub use places::data_folder_around;
 pub use recover::{fold, recover_state, save_snapshot};
 pub use salvage::{Gap, Salvaged, salvage};
 pub use subjects::{KeyError, SubjectNames};
+pub use time::{duration_text, time_text};
 pub use writer::{ChangeFailure, RewardRequest};
 
 use crate::{
@@ -123,6 +129,7 @@ pub struct Node {
     folder: PathBuf,
     /// Lock of previews. A preview takes every core for a while, so previews run one after another.
     previewing: AsyncMutex<()>,
+    comparing: Mutex<()>,
     turns: LongCalls,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -215,6 +222,7 @@ impl Node {
             durable_decisions: options.durable_decisions,
             folder: options.folder.clone(),
             previewing: AsyncMutex::new(()),
+            comparing: Mutex::new(()),
             turns: LongCalls::default(),
             writer: Mutex::new(Some(writer)),
         })

@@ -81,6 +81,10 @@ pub struct Definition {
     /// Rules that apply whatever was learned.
     #[serde(default)]
     pub rules: Vec<Rule>,
+    /// An omitted floor is the [default](Self::floor) of new slots. `false` for a slot that was created before there was one:
+    /// there it is 0.
+    #[serde(default)]
+    pub default_floor: bool,
 }
 
 impl Definition {
@@ -104,6 +108,7 @@ impl Definition {
             controls: Controls::default(),
             default_consent: Consent::default(),
             rules: Vec::new(),
+            default_floor: false,
         }
     }
 

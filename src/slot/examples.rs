@@ -6,12 +6,22 @@ use proptest::prelude::*;
 
 use super::{
     Aggregation, Arm, ArmId, Baseline, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal, HeadStart,
-    Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotId, Stickiness, Unavailable, WarmUp,
+    KindRole, Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotId, Stickiness, Unavailable,
+    WarmUp,
 };
 use crate::bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Sharing};
 
 fn kind(use_value: bool, cap: Option<f64>, winsorize: Option<f64>) -> RewardKind {
-    RewardKind { kind: "buy".into(), weight: 1.5, use_value, cap, winsorize }
+    RewardKind { kind: "buy".into(), weight: 1.5, use_value, cap, winsorize, role: None }
+}
+
+fn money_goal() -> Goal {
+    let kinds = KindRole::ALL.iter().enumerate().map(|(i, &role)| RewardKind {
+        kind: format!("kind{i}"),
+        role: Some(role),
+        ..kind(true, None, None)
+    });
+    Goal { kinds: kinds.collect(), currency: Some("EUR".to_owned()), ..Goal::default() }
 }
 
 fn arm_id(id: &str) -> ArmId {
@@ -36,6 +46,7 @@ fn controls_examples() -> Vec<Controls> {
             warm_up: Some(WarmUp { views: 100, rewards: 7, patience: Some(3) }),
             head_start: Some(HeadStart { views: 50, floor: 0.125, limit: 0.25 }),
             salt: Some("spring".into()),
+            experiment: Some("season".into()),
             analysis: Some(0.05),
             simulated: Some(true),
             ..Controls::default()
@@ -79,8 +90,8 @@ fn rules() -> Vec<Rule> {
         Effect::Evidence { confidence: 0.75, than: Comparand::Reward(-0.5) },
         Effect::Pin { position: 2 },
         Effect::Boost { factor: 1.25 },
-        Effect::ProbabilityBounds { min: Some(0.125), max: None },
-        Effect::ProbabilityBounds { min: None, max: Some(0.5) },
+        Effect::ProbabilityBounds { floor: Some(0.125), ceiling: None },
+        Effect::ProbabilityBounds { floor: None, ceiling: Some(0.5) },
         Effect::SubjectCap { count: 3, window_us: 86_400_000_000, together: true },
         Effect::DayCap { count: 1_000, together: false },
         quota(Some(3), None),
@@ -126,6 +137,7 @@ pub(crate) fn examples() -> Vec<Definition> {
             }
         }
     }
+    examples.push(of(money_goal(), ModelSpec::default()));
     examples.push(of(Goal { kinds: vec![kind(false, Some(3.0), None)], ..Goal::default() }, ModelSpec::default()));
     let waits =
         Goal { grace_period_us: Some(90_000_000), reversal_window_us: Some(30 * 86_400_000_000), ..Goal::default() };

@@ -7,6 +7,12 @@
 //! may name fewer candidates than the slot has arms: it gets as much of each floor as there is room for.
 
 use super::{Definition, FieldError, HeadStart, ProbabilityBounds};
+use crate::bandit::Policy;
+
+/// Greatest floor of an arm by default.
+const DEFAULT_FLOOR: f64 = 0.02;
+/// Greatest part of the decisions that default floors take together.
+const DEFAULT_FLOORS_SUM: f64 = 0.1;
 
 /// Tolerance for the rounding of a sum of thousands of floors.
 const ROUNDING: f64 = 1e-9;
@@ -30,7 +36,24 @@ impl Definition {
             .unzip()
     }
 
-    /// Sum of the floors of all arms that are available.
+    /// Returns the floor of each of `eligible` arms that has none of its own, where `room` is the probability that floors of
+    /// single arms leave.
+    ///
+    /// If the control is omitted, it is `min(0.02, 0.1 · room / eligible)`: enough to tell what each arm would earn if everybody
+    /// got it, for at most a tenth of the decisions. It is 0 for a policy that is chosen because it never explores.
+    pub fn floor(&self, eligible: usize, room: f64) -> f64 {
+        let never_explores = matches!(self.controls.policy(), Policy::Greedy | Policy::LinUcb | Policy::FixedOrder);
+        match self.controls.floor {
+            Some(floor) => floor,
+            None if self.default_floor && !never_explores => {
+                let each = DEFAULT_FLOORS_SUM * room.clamp(0.0, 1.0) / eligible.max(1) as f64;
+                each.min(DEFAULT_FLOOR).min(self.controls.ceiling())
+            }
+            None => 0.0,
+        }
+    }
+
+    /// Sum of the floors of all arms that are available. Default floors leave room for the others, so they do not count.
     pub fn floors_sum(&self) -> f64 {
         self.bounds().0.iter().sum()
     }

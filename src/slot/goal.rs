@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    id::FieldError,
+    id::{FieldError, shorten},
     limits::{KINDS_MAX, NAME_BYTES_MAX, NUMBER_MAX, WEIGHT_MAX},
 };
 use crate::bandit::ClickModel;
@@ -48,6 +48,26 @@ pub enum Learning {
     AtClose,
 }
 
+/// Role of a kind of reward event in a shop, by which ratios are named. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KindRole {
+    /// The shopper looked closer.
+    Click,
+    /// The shopper did what the slot is for, such as a sign-up.
+    Conversion,
+    /// The shopper bought for the event's value.
+    Revenue,
+    /// The shopper gave something back.
+    Refund,
+    /// Something that must not rise, such as an unsubscription.
+    Guardrail,
+}
+
+impl KindRole {
+    /// All roles.
+    pub const ALL: [Self; 5] = [Self::Click, Self::Conversion, Self::Revenue, Self::Refund, Self::Guardrail];
+}
+
 /// Kind of reward event and its worth. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RewardKind {
@@ -62,6 +82,27 @@ pub struct RewardKind {
     /// Fraction of this kind's values that are learned unchanged. Larger values are learned as that quantile.
     #[serde(default)]
     pub winsorize: Option<f64>,
+    /// Role of the kind, or `None` for the one that follows from its name and worth.
+    #[serde(default)]
+    pub role: Option<KindRole>,
+}
+
+impl RewardKind {
+    /// Role of the kind: the one that is set, or else that of what its name and worth say, or `None` if they say nothing.
+    pub fn role(&self) -> Option<KindRole> {
+        let by_name = || match self.kind.as_str() {
+            "click" | "email_click" => Some(KindRole::Click),
+            "unsubscribe" => Some(KindRole::Guardrail),
+            "purchase" => Some(KindRole::Conversion),
+            _ => None,
+        };
+        let by_worth = || match (self.weight < 0.0, self.use_value) {
+            (true, _) => Some(KindRole::Refund),
+            (false, true) => Some(KindRole::Revenue),
+            (false, false) => None,
+        };
+        self.role.or_else(by_worth).or_else(by_name)
+    }
 }
 
 /// Goal of a slot: the rule by which reward events become one number, in "reward units". *Persisted.*
@@ -88,6 +129,9 @@ pub struct Goal {
     /// Time after a decision within which its rewards may be reversed, microseconds, or `None` for 60 days.
     #[serde(default)]
     pub reversal_window_us: Option<i64>,
+    /// Currency of the rewards, three letters as in ISO 4217, or `None` if they are no money.
+    #[serde(default)]
+    pub currency: Option<String>,
 }
 
 impl Default for Goal {
@@ -100,6 +144,7 @@ impl Default for Goal {
                 use_value: false,
                 cap: Some(1.0),
                 winsorize: None,
+                role: None,
             }],
             default_reward: 0.0,
             window_us: DAY_US,
@@ -108,6 +153,7 @@ impl Default for Goal {
             click_model: ClickModel::None,
             grace_period_us: None,
             reversal_window_us: None,
+            currency: None,
         }
     }
 }
@@ -252,6 +298,13 @@ impl Goal {
                 return fail(field("cap"), format!("must be above 0 and at most {NUMBER_MAX}"));
             }
         }
+        if let Some(currency) = &self.currency
+            && (currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()))
+        {
+            let message =
+                format!("is '{}'; must be three capital letters as in ISO 4217, such as EUR", shorten(currency));
+            return fail("goal.currency".into(), message);
+        }
         if !self.default_reward.is_finite() || self.default_reward.abs() > NUMBER_MAX {
             return fail("goal.default_reward".into(), format!("must be a number from -{NUMBER_MAX} to {NUMBER_MAX}"));
         }
@@ -285,6 +338,7 @@ mod tests {
             use_value,
             cap,
             winsorize: None,
+            role: None,
         };
         Goal {
             kinds: vec![
@@ -332,7 +386,8 @@ mod tests {
     fn a_rate_is_told_from_a_value() {
         assert!(Goal::default().within_unit());
         assert!(!goal(Aggregation::Sum).within_unit());
-        let uncapped = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: None, winsorize: None };
+        let uncapped =
+            RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: None, winsorize: None, role: None };
         let clicks = |aggregation| Goal { kinds: vec![uncapped.clone()], aggregation, ..Goal::default() };
         assert!(!clicks(Aggregation::Sum).within_unit(), "two clicks are two");
         assert!(clicks(Aggregation::Last).within_unit());

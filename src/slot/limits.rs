@@ -38,7 +38,7 @@ pub const SLOT_ID_BYTES_MAX: usize = 128;
 /// Bytes of any other id (arm, subject, session, event, request). Catalogues and address books hold longer ones only by
 /// mistake.
 pub const ID_BYTES_MAX: usize = 256;
-/// Bytes of a salt.
+/// Bytes of a salt, and of the name of an experiment.
 pub const SALT_BYTES_MAX: usize = 128;
 /// Bytes of a display name.
 pub const DISPLAY_NAME_BYTES_MAX: usize = 256;
@@ -102,6 +102,8 @@ pub const AHEAD_US_MAX: i64 = 24 * 3600 * 1_000_000;
 /// Bytes that the arms of one answer to `Decide` or `BatchDecide` may take: a client takes 4 MiB by default, and the rest
 /// of the answer has half a megabyte.
 pub const ANSWER_BYTES_MAX: usize = 3_584 * 1024;
+/// Candidates of one explanation, those with the largest probabilities. More would hardly be read.
+pub const EXPLAINED_MAX: usize = 200;
 /// Bytes of one gRPC message, in which 5,000 candidates with a dozen features each fit.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Rules of one slot. Each costs every decision a little, and nobody keeps an overview of more.

@@ -41,7 +41,7 @@ pub use definition::{Consent, Definition, SlotKind};
 #[cfg(test)]
 pub(crate) use examples::{any_id, any_ids, any_text, examples, odd_definition};
 pub use feature_limits::{check_features, check_name};
-pub use goal::{Aggregation, Contribution, Goal, Learning, RewardKind};
+pub use goal::{Aggregation, Contribution, Goal, KindRole, Learning, RewardKind};
 pub use id::{
     ArmId, FieldError, SlotId, check_token, push_escaped, reorders_or_controls, shorten, shorten_key, suggestion,
 };

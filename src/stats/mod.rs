@@ -10,6 +10,8 @@
 //!   one looks.
 //! * [`RewardSums`], [`rate_interval`], [`reward_interval`]: interval of an arm's mean reward, for rates and for money.
 //! * [`DoublyRobustSums`]: mean reward of an arm over all contexts, from a log with known propensities.
+//! * [`GroupedSample`]: rewards by groups of subjects, and the design effect of subjects who come back.
+//! * [`ratio_p_value`]: check of the ratio in which subjects were assigned to two groups.
 //! * [`best`]: expected loss of choosing an arm, and the value that other arms could still add.
 //! * [`PooledPrior`]: the prior of one arm's mean that all arms together suggest.
 //! * [`Moments`]: running mean and deviation.
@@ -34,6 +36,7 @@ pub mod compact;
 mod confidence;
 mod doubly_robust;
 mod gaussian;
+mod grouped;
 mod lanes;
 mod legendre;
 mod marginal;
@@ -45,6 +48,7 @@ mod noise;
 mod pairwise_test;
 mod pooled;
 mod quantiles;
+mod ratio_check;
 mod reward_sums;
 mod special;
 mod standardiser;
@@ -56,6 +60,7 @@ pub use cholesky::{Cholesky, NotPositiveDefinite};
 pub use confidence::{Interval, REWARDS_MIN, RewardSample, mean_difference};
 pub use doubly_robust::{DecisionWeight, DoublyRobustFigure, DoublyRobustSums, FLOORS, GROUPS, RewardNoise, ScoredArm};
 pub use gaussian::{ConstantPrior, Gaussian, Prediction, SolvedRow, SparseVector};
+pub use grouped::{GroupSum, GroupedSample};
 #[cfg(test)]
 pub(crate) use lanes::{SimdWidth, limit::with_width_limit};
 pub use marginal::{BetaScore, Marginal, NormalScore, StudentScore};
@@ -66,6 +71,8 @@ pub use noise::Noise;
 pub use pairwise_test::PairwiseTest;
 pub use pooled::{ArmMean, PooledPrior};
 pub use quantiles::QuantileSketch;
+pub use ratio_check::{AssignedCounts, ratio_p_value};
 pub use reward_sums::RewardSums;
+pub use special::{normal_cdf, normal_quantile};
 pub use standardiser::{StandardScore, Standardiser};
 pub use winners::Winners;

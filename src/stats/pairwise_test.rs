@@ -58,6 +58,13 @@ impl PairwiseTest {
         self.sum_sq += after * after - before * before;
     }
 
+    /// Returns the test of as many independent decisions as say as much, fewer by this factor.
+    #[must_use]
+    pub fn thinned(self, factor: f64) -> Self {
+        let part = 1.0 / factor.max(1.0);
+        Self { sum: part * self.sum, sum_sq: part * self.sum_sq, weight_sum: part * self.weight_sum, ..self }
+    }
+
     /// Returns the test with the arms swapped.
     #[must_use]
     pub fn reversed(self) -> Self {

@@ -95,6 +95,25 @@ impl RewardSums {
         self.log_powers.iter_mut().for_each(|sum| *sum *= retained);
     }
 
+    /// Returns the sums of fewer showings of the same mean and variance, by this factor of at least 1.
+    #[must_use]
+    pub fn thinned(self, factor: f64) -> Self {
+        let part = 1.0 / factor.max(1.0);
+        let side = |of: SideSums| SideSums {
+            count: part * of.count,
+            count_squares: part * of.count_squares,
+            sum: part * of.sum,
+            sum_squares: part * of.sum_squares,
+        };
+        Self {
+            weight: part * self.weight,
+            weight_squares: part * self.weight_squares,
+            positive: side(self.positive),
+            negative: side(self.negative),
+            log_powers: self.log_powers.map(|sum| part * sum),
+        }
+    }
+
     /// Adds `part` times a reward that counts with `retained`. A reward of 0 adds nothing.
     fn add(&mut self, part: f64, retained: f64, reward: f64) {
         if reward > 0.0 {

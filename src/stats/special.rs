@@ -133,6 +133,37 @@ fn fraction(a: f64, b: f64, x: f64) -> f64 {
     result
 }
 
+/// Returns the probability that a standard normal number is at most `x`.
+///
+/// # Examples
+///
+/// ```
+/// assert!((slotwise::stats::normal_cdf(1.959_964) - 0.975).abs() < 1e-6);
+/// ```
+pub fn normal_cdf(x: f64) -> f64 {
+    0.5 * erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
+}
+
+/// Returns the quantile of the standard normal distribution at `p`, above 0 and below 1.
+///
+/// # Examples
+///
+/// ```
+/// assert!((slotwise::stats::normal_quantile(0.975) - 1.959964).abs() < 1e-6);
+/// ```
+pub fn normal_quantile(p: f64) -> f64 {
+    let (mut low, mut high) = (-40.0, 40.0);
+    for _ in 0..64 {
+        let middle = 0.5 * (low + high);
+        if normal_cdf(middle) < p {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    0.5 * (low + high)
+}
+
 #[cfg(test)]
 mod tests {
     use statrs::{

@@ -32,6 +32,7 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<
         stickiness,
         simulated,
         subject_limit,
+        experiment,
     } = controls.unwrap_or_default();
     let bounds = |(arm, proto::ProbabilityBounds { floor, ceiling }): (String, proto::ProbabilityBounds)| {
         Ok((
@@ -65,6 +66,7 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<
         stickiness: stickiness.map(decode_stickiness).transpose()?.flatten(),
         simulated,
         subject_limit,
+        experiment: experiment.filter(|experiment| !experiment.is_empty()),
     })
 }
 
@@ -110,7 +112,7 @@ fn decode_policy(policy: proto::Policy) -> Option<Policy> {
     })
 }
 
-pub(super) fn encode_controls(controls: &Controls) -> proto::Controls {
+pub(crate) fn encode_controls(controls: &Controls) -> proto::Controls {
     let Controls {
         exploration,
         floor,
@@ -131,6 +133,7 @@ pub(super) fn encode_controls(controls: &Controls) -> proto::Controls {
         stickiness,
         simulated,
         subject_limit,
+        experiment,
     } = controls;
     let bounds = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
         (arm.to_string(), proto::ProbabilityBounds { floor: *floor, ceiling: *ceiling })
@@ -157,6 +160,7 @@ pub(super) fn encode_controls(controls: &Controls) -> proto::Controls {
         stickiness: stickiness.map(encode_stickiness),
         simulated: *simulated,
         subject_limit: *subject_limit,
+        experiment: experiment.clone(),
     }
 }
 

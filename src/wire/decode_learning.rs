@@ -20,17 +20,17 @@ pub(super) fn decode_goal(goal: proto::Goal) -> FieldResult<Goal> {
         click_model,
         grace_period,
         reversal_window,
+        currency,
     } = goal;
     let default = Goal::default();
-    let kind = |proto::RewardKind { kind, weight, use_value, cap, winsorize }| RewardKind {
-        kind,
-        weight,
-        use_value,
-        cap,
-        winsorize,
+    let kind = |(i, kind): (usize, proto::RewardKind)| {
+        let proto::RewardKind { kind, weight, use_value, cap, winsorize, role } = kind;
+        let role = decode_enum(&format!("goal.kinds[{i}].role"), role)?;
+        Ok(RewardKind { kind, weight, use_value, cap, winsorize, role })
     };
+    let kinds: Vec<RewardKind> = kinds.into_iter().enumerate().map(kind).collect::<FieldResult<_>>()?;
     Ok(Goal {
-        kinds: if kinds.is_empty() { default.kinds } else { kinds.into_iter().map(kind).collect() },
+        kinds: if kinds.is_empty() { default.kinds } else { kinds },
         default_reward,
         window_us: window.map_or(Ok(default.window_us), |window| decode_duration("goal.window", window))?,
         aggregation: decode_enum("goal.aggregation", aggregation)?.unwrap_or(Aggregation::Sum),
@@ -40,6 +40,7 @@ pub(super) fn decode_goal(goal: proto::Goal) -> FieldResult<Goal> {
         reversal_window_us: reversal_window
             .map(|window| decode_duration("goal.reversal_window", window))
             .transpose()?,
+        currency: (!currency.is_empty()).then_some(currency),
     })
 }
 

@@ -39,7 +39,7 @@ fn decode_effect(effect: Option<proto::rule::Effect>) -> FieldResult<Effect> {
         },
         Some(In::Pin(proto::PinEffect { position })) => Effect::Pin { position },
         Some(In::Boost(proto::BoostEffect { factor })) => Effect::Boost { factor },
-        Some(In::Bounds(proto::BoundsEffect { min, max })) => Effect::ProbabilityBounds { min, max },
+        Some(In::Bounds(proto::BoundsEffect { floor, ceiling })) => Effect::ProbabilityBounds { floor, ceiling },
         Some(In::SubjectCap(proto::SubjectCapEffect { count, window, together })) => Effect::SubjectCap {
             count,
             window_us: window.map_or(Ok(0), |window| decode_duration("subject_cap.window", window))?,

@@ -77,6 +77,8 @@ fn slot_fields(mut message: proto::Slot) -> FieldResult<SlotDraft> {
     } = message.clone();
     let bare = arms.iter().map(is_bare).collect();
     let settings = Definition {
+        // The slot that the definition is for knows.
+        default_floor: false,
         id: SlotId::parse("slot_id", &slot_id)?,
         display_name,
         kind: decode_enum("kind", kind)?.unwrap_or(SlotKind::Offer),

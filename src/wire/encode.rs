@@ -13,7 +13,7 @@ use crate::{
         ChosenArm, DecisionRecord, Explanation, RecalledExplanation, Request, RequestCandidate, SlotView, Subject,
     },
     node::{Answer, RecalledDecision, payload_to_struct},
-    slot::ArmId,
+    slot::{ArmId, limits::EXPLAINED_MAX},
 };
 
 /// Converts a position or a count to the 32 bits of a message. The limits of both are far below.
@@ -88,9 +88,6 @@ fn encode_chosen(index: usize, chosen: &ChosenArm, view: Option<&SlotView>) -> p
         payload: payload.map(payload_to_struct),
     }
 }
-
-/// Greatest number of candidates of an explanation.
-const EXPLAINED_MAX: usize = 200;
 
 fn encode_explanation(explanation: Explanation) -> proto::Explanation {
     let Explanation { summary, mut candidates, matched_rules } = explanation;

@@ -127,12 +127,13 @@ pub(crate) fn schedule(Schedule { from_us, until_us }: Schedule) -> proto::Sched
 }
 
 fn encode_goal(goal: &Goal) -> proto::Goal {
-    let kind = |RewardKind { kind, weight, use_value, cap, winsorize }: &RewardKind| proto::RewardKind {
+    let kind = |RewardKind { kind, weight, use_value, cap, winsorize, role }: &RewardKind| proto::RewardKind {
         kind: kind.clone(),
         weight: *weight,
         use_value: *use_value,
         cap: *cap,
         winsorize: *winsorize,
+        role: encode_enum(*role),
     };
     proto::Goal {
         kinds: goal.kinds.iter().map(kind).collect(),
@@ -143,6 +144,7 @@ fn encode_goal(goal: &Goal) -> proto::Goal {
         click_model: goal.click_model.number(),
         grace_period: goal.grace_period_us.map(encode_duration),
         reversal_window: goal.reversal_window_us.map(encode_duration),
+        currency: goal.currency.clone().unwrap_or_default(),
     }
 }
 
@@ -207,7 +209,9 @@ fn encode_effect(effect: &Effect) -> proto::rule::Effect {
         }),
         Effect::Pin { position } => Out::Pin(proto::PinEffect { position: *position }),
         Effect::Boost { factor } => Out::Boost(proto::BoostEffect { factor: *factor }),
-        Effect::ProbabilityBounds { min, max } => Out::Bounds(proto::BoundsEffect { min: *min, max: *max }),
+        Effect::ProbabilityBounds { floor, ceiling } => {
+            Out::Bounds(proto::BoundsEffect { floor: *floor, ceiling: *ceiling })
+        }
         Effect::SubjectCap { count, window_us, together } => Out::SubjectCap(proto::SubjectCapEffect {
             count: *count,
             window: Some(encode_duration(*window_us)),

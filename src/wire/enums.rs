@@ -3,8 +3,8 @@
 use super::{decode::FieldResult, proto};
 use crate::{
     bandit::{ClickModel, Expansion, Link, Sharing},
-    engine::{Fallback, Reason, SlotStage},
-    slot::{Aggregation, Consent, ExplorationPreset, FieldError, Learning, OnError, SlotKind, Unavailable},
+    engine::{AlertKind, Fallback, Reason, SeriesStep, SlotStage, ValueType},
+    slot::{Aggregation, Consent, ExplorationPreset, FieldError, KindRole, Learning, OnError, SlotKind, Unavailable},
 };
 
 /// Enumeration of the domain that has a counterpart in the API.
@@ -64,6 +64,24 @@ same_names!(SlotKind, SlotKind, "a SlotKind", [Offer, Ranking, Block]);
 same_names!(Consent, Consent, "a Consent", [Full, SessionOnly, None]);
 same_names!(Unavailable, UnavailableBecause, "an UnavailableBecause", [Paused, OutOfStock]);
 same_names!(Aggregation, Aggregation, "an Aggregation", [Sum, Max, Last]);
+same_names!(KindRole, KindRole, "a KindRole", [Click, Conversion, Revenue, Refund, Guardrail]);
+same_names!(SeriesStep, TimeStep, "a TimeStep", [FiveMinutes, Hour, Day]);
+same_names!(ValueType, ValueType, "a ValueType", [Number, Word, Flag, Words, Vector]);
+same_names!(
+    AlertKind,
+    AlertKind,
+    "an AlertKind",
+    [
+        EventStopped,
+        FeatureVanished,
+        FeatureChangedType,
+        FeatureChangedScale,
+        CalibrationDrift,
+        SampleRatioMismatch,
+        OneTakesAll,
+        SegmentWorseThanHoldout
+    ]
+);
 same_names!(Learning, Learning, "a Learning", [Eager, AtClose]);
 same_names!(ClickModel, ClickModel, "a ClickModel", [None, PositionBased, Cascade]);
 same_names!(Link, Link, "a Link", [Identity, Logit]);
@@ -112,7 +130,9 @@ impl ApiEnum for SlotStage {
             Self::WarmingUp => proto::SlotStatus::WarmingUp,
             Self::Confident => proto::SlotStatus::Confident,
             Self::Leading => proto::SlotStatus::Leading,
+            Self::WhoWantsWhat => proto::SlotStatus::WhoWantsWhat,
             Self::Settled => proto::SlotStatus::Settled,
+            Self::NoDifference => proto::SlotStatus::NoDifference,
             Self::Learning => proto::SlotStatus::Learning,
         }
         .into()
@@ -140,6 +160,10 @@ mod tests {
         check::<Consent>(3);
         check::<Unavailable>(2);
         check::<Aggregation>(3);
+        check::<KindRole>(5);
+        check::<SeriesStep>(3);
+        check::<ValueType>(5);
+        check::<AlertKind>(8);
         check::<Learning>(2);
         check::<ClickModel>(3);
         check::<Link>(2);
@@ -149,6 +173,6 @@ mod tests {
         check::<ExplorationPreset>(4);
         check::<Fallback>(4);
         check::<Reason>(8);
-        check::<SlotStage>(7);
+        check::<SlotStage>(9);
     }
 }

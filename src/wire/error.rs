@@ -6,11 +6,10 @@ use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::time::time_text;
 use crate::{
     engine::ChangeError,
     journal::AppendError,
-    node::{ChangeFailure, DecideError, HindsightError, WriteError},
+    node::{ChangeFailure, DecideError, HindsightError, ReadingError, WriteError, time_text},
     slot::{ChangeReason, FieldError, SlotId, push_escaped, reorders_or_controls, shorten},
 };
 
@@ -266,6 +265,15 @@ pub(super) fn hindsight(error: HindsightError) -> Status {
             details.add_bad_request_violation("decision_id", &message);
             status(Code::NotFound, message, details)
         }
+    }
+}
+
+/// Status of a comparison or an export that ended early.
+pub(super) fn reading(error: ReadingError) -> Status {
+    match error {
+        ReadingError::Unreadable(why) => status(Code::Internal, why, details("JOURNAL_UNREADABLE")),
+        busy @ ReadingError::Busy => too_much(&busy.to_string()),
+        ReadingError::Cancelled => status(Code::Cancelled, "the caller ended it".to_owned(), details("CANCELLED")),
     }
 }
 

@@ -1,21 +1,43 @@
 //! `InsightService`: reports and explanations.
 
+use std::sync::Arc;
+
 use tonic::{Request, Response, Status};
 
 use super::{
-    Api, arms, encode, error,
+    Api, arms,
+    compare::AnswerStream,
+    encode, error,
+    figures::{
+        SplitKey, decode_period, decode_span, encode_alert, encode_features_info, encode_period, encode_segment,
+        encode_series, encode_step_length,
+    },
     proto::{
-        ExplainDecisionRequest, ExplainDecisionResponse, GetSlotReportRequest, GetSlotReportResponse,
-        insight_service_server::InsightService,
+        ComparePoliciesRequest, ComparePoliciesResponse, ExplainDecisionRequest, ExplainDecisionResponse,
+        GetSegmentsRequest, GetSegmentsResponse, GetSlotReportRequest, GetSlotReportResponse, GetTimeSeriesRequest,
+        GetTimeSeriesResponse, ListAlertsRequest, ListAlertsResponse, ListFeaturesRequest, ListFeaturesResponse,
+        SplitBy, StreamExportRequest, StreamExportResponse, insight_service_server::InsightService,
     },
     report,
     slots::{page_of, page_size as size_of_page},
 };
 use crate::{
-    engine::{DecisionId, report as slot_report},
+    engine::{DecisionId, SlotView, alerts, period_figures, report as slot_report, segments},
     node::run_long,
-    slot::{FieldError, SlotId},
+    slot::{FieldError, SlotId, suggestion},
 };
+
+/// Greatest number of alerts of one answer.
+const ALERTS_MAX: usize = 1_000;
+
+impl Api {
+    /// Returns the published view of a slot.
+    pub(super) fn view_of(&self, slot_id: &str) -> Result<Arc<SlotView>, Status> {
+        let slot = SlotId::parse("slot_id", slot_id).map_err(|e| error::field(&e))?;
+        let node = self.node()?;
+        node.slot(&slot).ok_or_else(|| error::slot_not_found("slot_id", &slot, &node.suggest(slot.as_str())))
+    }
+}
 
 #[tonic::async_trait]
 impl InsightService for Api {
@@ -23,16 +45,17 @@ impl InsightService for Api {
         &self,
         request: Request<GetSlotReportRequest>,
     ) -> Result<Response<GetSlotReportResponse>, Status> {
-        let GetSlotReportRequest { slot_id, page_size, page_token } = request.into_inner();
+        let GetSlotReportRequest { slot_id, page_size, page_token, period } = request.into_inner();
         let list = format!("report of {slot_id}");
         let size = size_of_page(page_size, 1_000, 5_000)?;
-        let slot = SlotId::parse("slot_id", &slot_id).map_err(|e| error::field(&e))?;
-        let node = self.node()?;
-        let view =
-            node.slot(&slot).ok_or_else(|| error::slot_not_found("slot_id", &slot, &node.suggest(slot.as_str())))?;
-        let now_us = node.now_us();
+        let view = self.view_of(&slot_id)?;
+        let now_us = self.node()?.now_us();
+        let (from_us, until_us) = decode_period(period, &view, now_us).map_err(|e| error::field(&e))?;
         let report = run_long(view.arms.names().len(), || slot_report(&view.at(now_us)));
         let mut report = report::encode(report);
+        report.period = Some(encode_period(&period_figures(&view, from_us, until_us)));
+        let before_us = from_us.saturating_sub(until_us - from_us).max(0);
+        report.previous_period = Some(encode_period(&period_figures(&view, before_us, from_us)));
         let all = std::mem::take(&mut report.arms);
         let start = arms::start(&list, &page_token, all.len(), |at| Some(all.get(at)?.arm_id.as_str()))?;
         let count = all.len();
@@ -41,6 +64,80 @@ impl InsightService for Api {
         let last = report.arms.last().filter(|_| end < count);
         let next_page_token = last.map(|last| arms::token(&list, end, &last.arm_id)).unwrap_or_default();
         Ok(Response::new(GetSlotReportResponse { report: Some(report), next_page_token }))
+    }
+
+    async fn get_time_series(
+        &self,
+        request: Request<GetTimeSeriesRequest>,
+    ) -> Result<Response<GetTimeSeriesResponse>, Status> {
+        let request = request.into_inner();
+        let view = self.view_of(&request.slot_id)?;
+        let now_us = self.node()?.now_us();
+        let (from_us, until_us, step) = decode_span(&request, now_us).map_err(|e| error::field(&e))?;
+        let by = match SplitBy::try_from(request.by) {
+            Ok(SplitBy::Unspecified) => SplitKey::None,
+            Ok(SplitBy::Arm) => SplitKey::Arm,
+            Ok(SplitBy::Kind) => SplitKey::Kind,
+            Ok(SplitBy::Feature) => SplitKey::Feature(followed(&view, &request.feature)?),
+            Err(_) => {
+                let message = format!("{} is not a SplitBy", request.by);
+                return Err(error::field(&FieldError::new("by", message)));
+            }
+        };
+        let steps = view.series.between(from_us, until_us, step);
+        let points = encode_series(&view, &steps, &by).map_err(|e| error::field(&e))?;
+        Ok(Response::new(GetTimeSeriesResponse { points, step: Some(encode_step_length(step)) }))
+    }
+
+    async fn get_segments(
+        &self,
+        request: Request<GetSegmentsRequest>,
+    ) -> Result<Response<GetSegmentsResponse>, Status> {
+        let GetSegmentsRequest { slot_id, feature } = request.into_inner();
+        let view = self.view_of(&slot_id)?;
+        let wanted = if feature.is_empty() { None } else { Some(followed(&view, &feature)?) };
+        let all = segments(&view).into_iter().enumerate();
+        let segments = all.filter(|(at, _)| wanted.is_none_or(|wanted| wanted == *at));
+        Ok(Response::new(GetSegmentsResponse { segments: segments.map(|(_, one)| encode_segment(one)).collect() }))
+    }
+
+    async fn list_alerts(&self, request: Request<ListAlertsRequest>) -> Result<Response<ListAlertsResponse>, Status> {
+        let ListAlertsRequest { slot_id } = request.into_inner();
+        let views = if slot_id.is_empty() { self.node()?.slots() } else { vec![self.view_of(&slot_id)?] };
+        let found = run_long(views.len(), || {
+            let each = views.iter().flat_map(|view| {
+                let slot = view.definition.id.as_str();
+                alerts(view).into_iter().map(move |alert| encode_alert(slot, alert))
+            });
+            each.take(ALERTS_MAX).collect()
+        });
+        Ok(Response::new(ListAlertsResponse { alerts: found }))
+    }
+
+    async fn list_features(
+        &self,
+        request: Request<ListFeaturesRequest>,
+    ) -> Result<Response<ListFeaturesResponse>, Status> {
+        let view = self.view_of(&request.into_inner().slot_id)?;
+        Ok(Response::new(encode_features_info(&view)))
+    }
+
+    type ComparePoliciesStream = AnswerStream<ComparePoliciesResponse>;
+
+    async fn compare_policies(
+        &self,
+        request: Request<ComparePoliciesRequest>,
+    ) -> Result<Response<Self::ComparePoliciesStream>, Status> {
+        self.stream_comparison(&request.into_inner())
+    }
+
+    type StreamExportStream = AnswerStream<StreamExportResponse>;
+
+    async fn stream_export(
+        &self,
+        request: Request<StreamExportRequest>,
+    ) -> Result<Response<Self::StreamExportStream>, Status> {
+        self.stream_table(request.into_inner())
     }
 
     async fn explain_decision(
@@ -56,4 +153,14 @@ impl InsightService for Api {
         let recalled = self.node()?.recall(id, slot.as_ref()).await.map_err(error::hindsight)?;
         Ok(Response::new(encode::recalled_decision(recalled)))
     }
+}
+
+/// Returns the place of a feature among those that a slot follows.
+fn followed(view: &SlotView, feature: &str) -> Result<usize, Status> {
+    let features = view.evaluation.segments.features();
+    features.iter().position(|known| known.name == feature).ok_or_else(|| {
+        let near = suggestion(feature, features.iter().map(|known| known.name.as_str()));
+        let message = format!("is not a feature that the slot follows{near}; GetSegments without a feature lists them");
+        error::field(&FieldError::new("feature", message))
+    })
 }

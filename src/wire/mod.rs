@@ -18,7 +18,8 @@
 mod actor;
 mod arms;
 mod codec;
-mod controls;
+mod compare;
+pub(crate) mod controls;
 mod decision;
 pub(crate) mod decode;
 mod decode_learning;
@@ -30,6 +31,7 @@ pub(crate) mod encode_slot;
 pub(crate) mod enums;
 mod error;
 mod feedback;
+pub(crate) mod figures;
 mod insight;
 mod mask;
 mod page;
@@ -43,7 +45,6 @@ mod slots;
 mod steering;
 #[cfg(test)]
 mod tests;
-mod time;
 mod undecodable;
 
 use std::sync::{Arc, OnceLock};
@@ -55,8 +56,8 @@ pub use codec::MessageCodec;
 pub use difference::{FieldDifference, differences};
 pub(crate) use error::too_much;
 pub(crate) use simulated::SIMULATED;
-pub use time::time_text;
 
+pub use crate::node::time_text;
 use crate::{metrics::Metrics, node::Node};
 
 /// State that all services share: the node, once it has recovered, and the metrics.

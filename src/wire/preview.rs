@@ -4,10 +4,13 @@ use tonic::Status;
 
 use super::{
     Api, decode_slot, encode_slot, error, mask,
-    proto::{ArmPreview, Estimate, PreviewSlotChangeRequest, PreviewSlotChangeResponse, RulePreview},
+    proto::{ArmPreview, Estimate, PreviewSlotChangeRequest, PreviewSlotChangeResponse, RewardRange, RulePreview},
 };
 use crate::{
-    engine::{self, BeforeAfter, Change, ChangeError, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, SlotPreview},
+    engine::{
+        self, BeforeAfter, Change, ChangeError, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, SlotPreview,
+        UnknownReward,
+    },
     node::{ChangeFailure, HindsightError},
     slot::FieldError,
 };
@@ -87,11 +90,14 @@ fn encode_preview(preview: SlotPreview) -> PreviewSlotChangeResponse {
         arms,
         expected_reward,
         expected_reward_change,
-        exploration_cost_per_day: cost,
+        unknown,
+        exploration_cost_per_1000: cost,
         rules,
         warnings,
     } = preview;
-    let arm = |PreviewArm { arm, all, policy }: PreviewArm| ArmPreview {
+    let range = |of: UnknownReward| of.range.map(|(low, high)| RewardRange { low, high });
+    let arm = |PreviewArm { arm, all, policy, never_shown }: PreviewArm| ArmPreview {
+        never_shown,
         arm_id: arm.to_string(),
         share_before: estimate(all.before),
         share_after: estimate(all.after),
@@ -111,8 +117,12 @@ fn encode_preview(preview: SlotPreview) -> PreviewSlotChangeResponse {
         expected_reward_before: estimate(expected_reward.before),
         expected_reward_after: estimate(expected_reward.after),
         expected_reward_change: estimate(expected_reward_change),
-        exploration_cost_per_day_before: estimate(cost.before),
-        exploration_cost_per_day_after: estimate(cost.after),
+        exploration_cost_per_1000_before: estimate(cost.before),
+        exploration_cost_per_1000_after: estimate(cost.after),
+        unknown_share_before: unknown.before.share,
+        unknown_share_after: unknown.after.share,
+        range_before: range(unknown.before),
+        range_after: range(unknown.after),
         decisions_per_day,
         rules: rules.into_iter().map(rule).collect(),
         warnings,

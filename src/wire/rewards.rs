@@ -1,11 +1,9 @@
 //! Results of reward events: the status of each, and a message that says what to do about it.
 
-use super::{
-    proto,
-    time::{duration_text, time_text},
-};
+use super::proto;
 use crate::{
     engine::{EventStatus, FirstEvent, Lateness, Rejection, RewardAnswer, RewardNote, UnmatchedReason},
+    node::{duration_text, time_text},
     slot::{limits::EVENTS_PER_DECISION_MAX, shorten, suggestion},
 };
 

@@ -109,6 +109,7 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "goal.click_model",
         "goal.grace_period",
         "goal.reversal_window",
+        "goal.currency",
         "model",
         "controls.exploration",
         "controls.exploration_preset",
@@ -128,6 +129,7 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "controls.safe_choice",
         "controls.simulated",
         "controls.subject_limit",
+        "controls.experiment",
         "controls.policy",
         "rules",
     ];

@@ -7,8 +7,8 @@ use std::{collections::HashMap, path::Path};
 
 use prost::Message;
 use slotwise::wire::proto::{
-    DecideResult, GetRevisionRequest, ListArmsRequest, Mode, PreviewSlotChangeRequest, SetSafeChoiceRequest,
-    ShadowMode, UnavailableBecause, decide_result, mode,
+    DecideResult, FeatureValue, GetRevisionRequest, ListArmsRequest, Mode, PreviewSlotChangeRequest,
+    SetSafeChoiceRequest, ShadowMode, UnavailableBecause, decide_result, feature_value::Value, mode,
 };
 
 use super::*;
@@ -319,4 +319,40 @@ async fn an_answer_larger_than_a_client_takes_is_refused_before_it_is_decided() 
     clients.reward(event).await.unwrap();
     server.stop().await;
     assert_eq!(recorded(folder.path()), 11, "a refused decision is not recorded");
+}
+
+/// Explanations count with the longest names that they may hold, whichever arm is drawn.
+#[tokio::test(flavor = "multi_thread")]
+async fn explanations_count_in_the_size_of_an_answer() {
+    let (_folder, server, mut clients) = started().await;
+    let mut offers = slot("offers", &[]);
+    offers.arms = (0..60).map(|i| Arm { arm_id: format!("{i:a>250}"), ..Arm::default() }).collect();
+    clients.create(offers).await.unwrap();
+    let long = |i: usize| {
+        let word = Value::Text(format!("{i:w>256}"));
+        (format!("{i:n>128}"), FeatureValue { value: Some(word) })
+    };
+    let request = |explain: bool| DecideRequest { context: (0..8).map(long).collect(), explain, ..decide("offers") };
+    // The slot learns, so that there are effects to explain.
+    for i in 0..40 {
+        let decision = clients.decide(request(false)).await.unwrap();
+        clients.reward(click(&format!("e{i}"), &decision)).await.unwrap();
+    }
+    let batch = |explain: bool| BatchDecideRequest { requests: vec![request(explain); 100], ..Default::default() };
+    let plain = clients.decisions.batch_decide(batch(false)).await.unwrap().into_inner();
+    assert!(plain.results.iter().all(|one| matches!(one.result, Some(decide_result::Result::Response(_)))));
+    let explained = clients.decisions.batch_decide(batch(true)).await.unwrap().into_inner();
+    assert!(explained.encoded_len() < 4 << 20, "{}", explained.encoded_len());
+    let refusals = explained.results.iter().filter_map(|one| match one.result.as_ref().unwrap() {
+        decide_result::Result::Status(status) => Some(status.message.clone()),
+        decide_result::Result::Response(response) => {
+            let explanation = response.explanation.as_ref().unwrap();
+            assert!(explanation.candidates.iter().any(|candidate| candidate.moved_by.len() > 1));
+            None
+        }
+    });
+    let refusals: Vec<String> = refusals.collect();
+    assert!((50..100).contains(&refusals.len()), "{}", refusals.len());
+    assert!(refusals[0].starts_with("explain: is true, and the explanation may take"), "{}", refusals[0]);
+    server.stop().await;
 }

@@ -153,8 +153,14 @@ fn square_cb(gamma: f64) -> policy::Policy {
 }
 
 fn invalid_slots() -> Vec<(Slot, &'static str)> {
-    let kind =
-        |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: false, cap: None, winsorize: None };
+    let kind = |kind: &str, weight| RewardKind {
+        kind: kind.into(),
+        weight,
+        use_value: false,
+        cap: None,
+        winsorize: None,
+        role: 0,
+    };
     let with = |edit: &dyn Fn(&mut Slot)| {
         let mut slot = slot("offers", &["apple", "pear"]);
         edit(&mut slot);

@@ -45,7 +45,7 @@ fn rules() -> Vec<Rule> {
         ("arm.id == 'ccc' && !context.member", Effect::Evidence { confidence: 0.6, than: Comparand::Others }),
         ("arm.id == 'a' && context.device == 'till'", Effect::Pin { position: 2 }),
         ("arm.brand == 'brand-2'", Effect::Boost { factor: 1.5 }),
-        ("arm.id == 'bb'", Effect::ProbabilityBounds { min: Some(0.1), max: Some(0.7) }),
+        ("arm.id == 'bb'", Effect::ProbabilityBounds { floor: Some(0.1), ceiling: Some(0.7) }),
         ("arm.id == 'a'", Effect::SubjectCap { count: 3, window_us: 20 * MINUTE_US, together: false }),
         ("arm.brand == 'brand-3'", Effect::DayCap { count: 25, together: true }),
         ("true", Effect::Quota { attribute: "brand".into(), top: 2, min_values: Some(2), max_per_value: None }),
@@ -87,6 +87,7 @@ fn definition(id: &str) -> Definition {
         use_value,
         cap,
         winsorize,
+        role: None,
     };
     let kinds = vec![kind("click", false, Some(1.0), None)];
     let goal = Goal { kinds, window_us: 30 * MINUTE_US, ..Goal::default() };

@@ -22,8 +22,14 @@ pub(crate) const ODD_ID: &str = "=1+1 \"é\", a/b";
 /// Returns a slot that shows three arms. Clicks count at most 1, purchases count their value, and refunds take back at
 /// most 20.
 fn page() -> Slot {
-    let kind =
-        |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap, winsorize: None };
+    let kind = |kind: &str, weight, use_value, cap| RewardKind {
+        kind: kind.into(),
+        weight,
+        use_value,
+        cap,
+        winsorize: None,
+        role: 0,
+    };
     let mut page = slot("page", &["a", "b", "c", ODD_ID, "e"]);
     page.kind = SlotKind::Block.into();
     page.count = 3;

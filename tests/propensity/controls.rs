@@ -62,8 +62,8 @@ fn rules(rng: &mut StdRng, arms: usize) -> Vec<Rule> {
                 2 => Effect::Pin { position: rng.random_range(1..4) },
                 3 => Effect::Boost { factor: rng.random_range(0.3..2.0) },
                 4 => Effect::ProbabilityBounds {
-                    min: with_probability(rng, 0.7, |rng| rng.random_range(0.0..0.9 / arms as f64)),
-                    max: with_probability(rng, 0.7, |rng| rng.random_range(0.3..1.0)),
+                    floor: with_probability(rng, 0.7, |rng| rng.random_range(0.0..0.9 / arms as f64)),
+                    ceiling: with_probability(rng, 0.7, |rng| rng.random_range(0.3..1.0)),
                 },
                 5 => Effect::Quota {
                     attribute: "brand".into(),

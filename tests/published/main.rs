@@ -2,7 +2,8 @@
 //!
 //! Each file holds one source: regret with delayed rewards ([`delay`]), cascading bandits ([`cascade`]), real data
 //! under the protocol of Riquelme et al. ([`protocol`], only if the data are present), coverage of intervals
-//! ([`coverage`]), endurance ([`endurance`]), and the time until a new best arm is found ([`forgetting`]).
+//! ([`coverage`]), endurance ([`endurance`]), the time until a new best arm is found ([`forgetting`]), and false alarms with
+//! shoppers who come back ([`returning`]).
 //!
 //! Posteriors, their updates and the click model are the library's. [`forgetting`] uses the whole learner and its
 //! ranking. The other files draw from the posteriors' own distributions, one draw per arm. That has the same law as
@@ -21,6 +22,7 @@ mod delay;
 mod endurance;
 mod forgetting;
 mod protocol;
+mod returning;
 
 /// Returns the mean of some runs and its standard error.
 fn mean_and_error(runs: &[f64]) -> (f64, f64) {

@@ -25,7 +25,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("stats", &[]),
     ("bandit", &["stats"]),
     ("slot", &["bandit", "stats"]),
-    ("engine", &["slot", "bandit", "stats"]),
+    ("engine", &["evaluate", "slot", "bandit", "stats"]),
     ("environment", &["engine", "slot", "bandit", "stats"]),
     ("evaluate", &[]),
     ("journal", &[]),

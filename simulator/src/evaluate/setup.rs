@@ -144,6 +144,8 @@ fn definition(log: &Log, document: Definition) -> Result<Definition, FieldError>
         controls: Controls {
             mode: Some(Mode::On),
             holdout: Some(0.0),
+            // A policy is evaluated as it is set, without a floor that only measures.
+            floor: document.controls.floor.or(Some(0.0)),
             analysis: Some(0.0),
             stickiness: Some(Stickiness::Never),
             ..document.controls.clone()
@@ -173,6 +175,7 @@ fn goal(log: &Log, document: &Goal) -> Goal {
         use_value: false,
         cap: None,
         winsorize: None,
+        role: None,
     };
     let reward = match log.unit() {
         Some(unit) => RewardKind { cap: Some(unit), ..kind(REWARD, unit) },

@@ -12,6 +12,8 @@ fn in_percent(metric: Metric) -> bool {
         | Metric::Share
         | Metric::IntervalCoverage
         | Metric::PopulationCoverage
+        | Metric::FiguresShown
+        | Metric::WhoWantsWhat
         | Metric::FalseConfidence
         | Metric::CountedError
         | Metric::FallbackShare => true,
@@ -41,6 +43,8 @@ fn number(metric: Metric, value: f64) -> String {
         | Metric::Share
         | Metric::IntervalCoverage
         | Metric::PopulationCoverage
+        | Metric::FiguresShown
+        | Metric::WhoWantsWhat
         | Metric::FalseConfidence
         | Metric::CountedError
         | Metric::FallbackShare => format!("{value:.5}"),
@@ -75,6 +79,8 @@ pub(crate) fn name(check: &Check, first: &str) -> String {
         Metric::IntervalCoverage => "coverage of the 95 % intervals",
         Metric::PopulationCoverage => "coverage of the figures if everybody got it",
         Metric::PropensityCalibration => "calibration of propensities",
+        Metric::FiguresShown => "figures if everybody got it that are shown",
+        Metric::WhoWantsWhat => "who wants what is said",
         Metric::FalseConfidence => "false confidence",
         Metric::CountedError => "error of what was counted",
         Metric::FallbackShare => "share of fallbacks",

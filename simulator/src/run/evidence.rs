@@ -38,6 +38,8 @@ fn value(scenario: &Scenario, check: &Check, tally: &PolicyTally) -> Option<f64>
         Metric::P99Latency => tally.calls.as_ref().map(|calls| calls.decide.quantile_us(0.99) as f64 / 1e3),
         Metric::IntervalCoverage
         | Metric::PopulationCoverage
+        | Metric::FiguresShown
+        | Metric::WhoWantsWhat
         | Metric::PropensityCalibration
         | Metric::FalseConfidence => None,
     }
@@ -71,6 +73,11 @@ pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Repli
             let (held, all) = tallies().fold((0, 0), |(a, b), t| (a + t.figures_held.0, b + t.figures_held.1));
             proportion(held, all, count)
         }
+        Metric::FiguresShown => {
+            let (shown, all) = tallies().fold((0, 0), |(a, b), t| (a + t.figures_held.1, b + t.figures));
+            proportion(shown, all, count)
+        }
+        Metric::WhoWantsWhat => proportion(tallies().filter(|t| t.says_who_wants_what).count() as u64, count, count),
         Metric::FalseConfidence => proportion(tallies().filter(|t| t.falsely_sure).count() as u64, count, count),
         Metric::PropensityCalibration => promises(tallies()),
         Metric::RewardPerDecision

@@ -85,9 +85,14 @@ pub enum Metric {
     /// Part of the 95 % intervals in the slot's report that contain the truth about their arm, over all arms shown at
     /// least 30 times and all replications.
     IntervalCoverage,
-    /// Part of the intervals of "if everybody got it" in the slot's report that contain the arm's expected reward over the
-    /// last shoppers, over all figures that are shown and all replications.
+    /// Part of the intervals of "if everybody got it" in the slot's report that contain the arm's expected reward over all
+    /// shoppers who could have got it, faded as the slot fades, over all figures that are shown and all replications.
     PopulationCoverage,
+    /// Part of the figures "if everybody got it" that are shown, over all arms that may be shown at the end and all
+    /// replications.
+    FiguresShown,
+    /// Part of replications at whose end the slot says that different shoppers want different arms.
+    WhoWantsWhat,
     /// Chi-squared test of the logged probabilities against the draws.
     PropensityCalibration,
     /// Part of replications at whose end the slot is 95 % sure of a best arm that is not the best.
@@ -124,6 +129,8 @@ impl Metric {
             Self::Share => "share",
             Self::IntervalCoverage => "interval_coverage",
             Self::PopulationCoverage => "population_coverage",
+            Self::FiguresShown => "figures_shown",
+            Self::WhoWantsWhat => "who_wants_what",
             Self::PropensityCalibration => "propensity_calibration",
             Self::FalseConfidence => "false_confidence",
             Self::CountedError => "counted_error",

@@ -19,6 +19,7 @@ shipped!(
     "dirty-events",
     "nothing-to-find",
     "simpson",
+    "shop",
     "large-catalogue",
     "returning-or-new",
     "restart",

@@ -357,7 +357,7 @@ fn each_effect_has_its_key() {
         ),
         ("pin = { position = 1 }", Effect::Pin { position: 1 }),
         ("boost = { factor = 1.5 }", Effect::Boost { factor: 1.5 }),
-        ("bounds = { max = 0.5 }", Effect::ProbabilityBounds { min: None, max: Some(0.5) }),
+        ("bounds = { ceiling = 0.5 }", Effect::ProbabilityBounds { floor: None, ceiling: Some(0.5) }),
         (
             "subject_cap = { count = 3, window = \"7days\", together = true }",
             Effect::SubjectCap { count: 3, window_us: seven_days, together: true },

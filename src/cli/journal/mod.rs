@@ -7,7 +7,7 @@ mod verify;
 
 use clap::Subcommand;
 
-pub use export::{Format as ExportFormat, export};
+pub use export::export;
 
 use super::{CommandResult, time};
 

@@ -77,9 +77,9 @@ fn arms(preview: &[PreviewArm], left_out: usize) -> Vec<String> {
     if order.len() > ARMS_MAX {
         order.sort_by(|a, b| b.all.after.value.total_cmp(&a.all.after.value));
     }
-    for PreviewArm { arm, all, policy } in order.iter().take(ARMS_MAX) {
+    for PreviewArm { arm, all, policy, never_shown } in order.iter().take(ARMS_MAX) {
         table.add_row([
-            printable(arm.as_str()).into_owned(),
+            format!("{}{}", printable(arm.as_str()), if *never_shown { " (never shown)" } else { "" }),
             percent(all.before.value),
             bar(all.before.value / top),
             percent(all.after.value),
@@ -132,8 +132,8 @@ fn text(slot: &str, preview: &ChangePreview) -> String {
         with_error(after, 4),
         with_error(preview.expected_reward_change, 4)
     ));
-    let BeforeAfter { before, after } = preview.exploration_cost_per_day;
-    lines.push(format!("cost of exploring per day: {} → {}", with_error(before, 2), with_error(after, 2)));
+    let BeforeAfter { before, after } = preview.exploration_cost_per_1000;
+    lines.push(format!("cost of exploring per 1,000 decisions: {} → {}", with_error(before, 2), with_error(after, 2)));
     lines.extend(preview.rules.iter().map(rule));
     lines
         .extend(preview.warnings.iter().map(|warning| style(format!("! {}", printable(warning))).yellow().to_string()));
@@ -150,6 +150,7 @@ fn json(slot: &str, preview: &ChangePreview) -> serde_json::Value {
             "share_after": estimate(arm.all.after),
             "policy_share_before": estimate(arm.policy.before),
             "policy_share_after": estimate(arm.policy.after),
+            "never_shown": arm.never_shown,
         })
     };
     let rule = |rule: &PreviewRule| {
@@ -172,8 +173,12 @@ fn json(slot: &str, preview: &ChangePreview) -> serde_json::Value {
         "expected_reward_before": estimate(preview.expected_reward.before),
         "expected_reward_after": estimate(preview.expected_reward.after),
         "expected_reward_change": estimate(preview.expected_reward_change),
-        "exploration_cost_per_day_before": estimate(preview.exploration_cost_per_day.before),
-        "exploration_cost_per_day_after": estimate(preview.exploration_cost_per_day.after),
+        "exploration_cost_per_1000_before": estimate(preview.exploration_cost_per_1000.before),
+        "exploration_cost_per_1000_after": estimate(preview.exploration_cost_per_1000.after),
+        "unknown_share_before": preview.unknown.before.share,
+        "unknown_share_after": preview.unknown.after.share,
+        "range_before": preview.unknown.before.range.map(|(low, high)| json!({"low": low, "high": high})),
+        "range_after": preview.unknown.after.range.map(|(low, high)| json!({"low": low, "high": high})),
         "rules": preview.rules.iter().map(rule).collect::<Vec<_>>(),
         "warnings": preview.warnings,
     })

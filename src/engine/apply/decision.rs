@@ -8,9 +8,10 @@ use crate::{
     bandit::{EncodedRows, Features, RowFeatures},
     engine::{
         decision_record::DecisionRecord,
+        ledger::Step,
         outcome::{DecisionOutcome, OutcomeObserver},
         pending::{LazyEvaluation, PendingDecision, ShownArm, subject_keys},
-        slot_state::{Exposure, ExposureScope, SlotState},
+        slot_state::{DecisionEvaluation, Exposure, ExposureScope, SeriesDecision, SlotState},
     },
     slot::ArmId,
 };
@@ -19,10 +20,11 @@ impl SlotState {
     /// Adds a decision. Its outcome is reported at once if it waits for no rewards.
     pub(super) fn apply_decision(
         &mut self,
-        at_us: i64,
+        step: Step,
         decided: &Arc<DecisionRecord>,
         observer: Option<&mut OutcomeObserver<'_>>,
     ) {
+        let at_us = step.at_us;
         if decided.id.slot() != self.number {
             // The decision was made before a reset that was applied first. It belongs to what was forgotten.
             if let Some(observer) = observer {
@@ -48,15 +50,21 @@ impl SlotState {
         let frozen = !self.may_be_learned(at_us, decided) || self.accounting;
         let (rows, shown) = self.encode_shown(decided, frozen);
         let default_reward = self.design.definition.goal.default_reward;
-        let arms = || shown.iter().map(|shown| shown.arm);
-        self.counters.add_decision(decided.holdout, arms(), default_reward);
-        self.goal_sums.add_decision(decided.holdout, arms(), default_reward);
-        let (record, first_score) =
-            Arc::make_mut(&mut self.evaluation).add_decision(at_us, decided, &shown, &self.design);
+        let arms: SmallVec<[u32; 8]> = shown.iter().map(|shown| shown.arm).collect();
+        self.counters.add_decision(decided.holdout, arms.iter().copied(), default_reward);
+        self.goal_sums.add_decision(decided.holdout, arms.iter().copied(), default_reward);
+        let evaluation =
+            Arc::make_mut(&mut self.evaluation).add_decision(at_us, decided, &shown, &self.design, self.accounting);
+        let DecisionEvaluation { record, first_score, keys, exploration_cost } = evaluation;
+        let counted = SeriesDecision { holdout: decided.holdout, arms: &arms, default_reward, keys, exploration_cost };
+        if !self.accounting {
+            self.series.add_decision(at_us, &counted, step.slots);
+        }
         self.decisions.pending.insert(&PendingDecision {
             id: decided.id,
             at_us,
             first_score,
+            segments: keys,
             holdout: decided.holdout,
             frozen,
             rows,

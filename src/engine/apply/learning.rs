@@ -6,7 +6,7 @@ use crate::{
     bandit::{ClickModel, Observation, seen},
     engine::{
         pending::{CountedEvent, DecisionPlace, LearnedReward, PendingDecision, QueueKind},
-        slot_state::{RewardChange, SlotState},
+        slot_state::{RewardChange, SeriesReward, SlotState},
     },
     slot::Learning,
 };
@@ -22,13 +22,15 @@ impl SlotState {
         shown.reward = reward;
         let arm = shown.arm;
         self.counters.add_reward(decision.holdout, arm, more);
+        let change = SeriesReward { arm, more, holdout: decision.holdout, keys: decision.segments };
+        self.series.add_reward(decision.at_us, &change);
         if !self.goal_sums.precedes(at, decision.at_us) {
             self.goal_sums.add_change(decision.holdout, RewardChange { arm, more, rewarded: 0 });
             if let Some(record) = decision.evaluation.decode() {
                 Arc::make_mut(&mut self.evaluation).revise_decision(decision, &record, place, before);
             }
             if let Some(score) = decision.first_score.as_mut().filter(|_| place == 0) {
-                Arc::make_mut(&mut self.evaluation).everybody.settle(score, before, reward);
+                Arc::make_mut(&mut self.evaluation).settle_first((score, decision.segments), before, reward);
                 score.settled = true;
             }
         }
@@ -91,12 +93,29 @@ impl SlotState {
         }
     }
 
+    /// Compares the reward of a decision's first position, as far as it is known, with what the model expected.
+    pub(super) fn calibrate(&mut self, ordinal: u64) {
+        let Some((score, _)) = self.decisions.pending.first_score(ordinal) else { return };
+        if self.goal_sums.precedes_pending(ordinal) {
+            return;
+        }
+        let reward = if score.settled {
+            let decision = self.decisions.pending.get(ordinal);
+            decision.and_then(|decision| Some(decision.shown.first()?.reward))
+        } else {
+            Some(self.design.definition.goal.default_reward)
+        };
+        if let Some(reward) = reward {
+            Arc::make_mut(&mut self.evaluation).calibrate(&score, reward);
+        }
+    }
+
     /// Counts the silence of a decision's first position in the figures, unless its reward counts in them already.
     fn settle_silence(&mut self, ordinal: u64) {
-        let open = self.decisions.pending.first_score(ordinal).filter(|score| !score.settled);
-        let Some(score) = open.filter(|_| !self.goal_sums.precedes_pending(ordinal)) else { return };
+        let open = self.decisions.pending.first_score(ordinal).filter(|(score, _)| !score.settled);
+        let Some((score, keys)) = open.filter(|_| !self.goal_sums.precedes_pending(ordinal)) else { return };
         let silence = self.design.definition.goal.default_reward;
-        Arc::make_mut(&mut self.evaluation).everybody.settle(&score, silence, silence);
+        Arc::make_mut(&mut self.evaluation).settle_first((&score, keys), silence, silence);
         self.decisions.pending.mark_settled(ordinal);
     }
 

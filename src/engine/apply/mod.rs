@@ -97,7 +97,7 @@ impl SlotState {
                 self.reset(at_us, why);
             }
             Body::Decided(decided) => {
-                self.apply_decision(at_us, decided, observer);
+                self.apply_decision(step, decided, observer);
                 return EventEffect::Decision;
             }
             // A reward was applied above, and the collection of slots applies the others.

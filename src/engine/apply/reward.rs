@@ -84,6 +84,8 @@ impl SlotState {
                 self.count_rewarded(at, &decision, decision.shown[place].arm, 1);
             }
             Arc::make_mut(&mut self.evaluation).note_event(at_us);
+            let arm = decision.shown[place].arm;
+            self.series.add_event(decision.at_us, arm, &event.kind, 1, event.value.unwrap_or(0.0));
             decision.shown[place].counted.push(counted);
             decision.shown[place].seen = true;
             self.settle(at_us, at, &mut decision, place);
@@ -224,6 +226,7 @@ impl SlotState {
             // An event that does not count does not end silence, and neither does its reversal.
             if let Some(i) = counted.iter().position(|counted| counted.event == reversed) {
                 let taken = counted.remove(i);
+                self.series.add_event(decision.at_us, arm, &taken.kind, -1, -taken.value.unwrap_or(0.0));
                 if counted.is_empty() {
                     self.count_rewarded(at, &decision, arm, -1);
                 }

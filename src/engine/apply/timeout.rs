@@ -66,6 +66,7 @@ impl SlotState {
         };
         for _ in 0..AT_ONCE_MAX {
             let Some(ordinal) = self.decisions.pending.next_silent(before_us) else { return };
+            self.calibrate(ordinal);
             self.learn_decision(at_us, ordinal);
         }
     }

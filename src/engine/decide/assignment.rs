@@ -70,21 +70,27 @@ pub(super) fn assign(input: &DecisionInput<'_>, scored: &ScoredSet<'_>) -> Assig
 
 /// Returns whether a subject falls into a share of all subjects.
 ///
-/// A subject's place is a hash of the slot, its salt and the subject's id, so a change of the share moves as few subjects
-/// as possible. Each purpose has places of its own.
+/// A subject's place is a hash of the slot or its experiment, the salt and the subject's id, so a change of the share moves as few
+/// subjects as possible. Each purpose has places of its own.
 fn is_in_share(view: &SlotView, purpose: &str, subject: &Subject, id: DecisionId, share: f64) -> bool {
     if share <= 0.0 {
         return false;
     }
-    let slot = view.definition.id.as_str().as_bytes();
+    let controls = &view.definition.controls;
+    // The name of an experiment is no id of a slot, so the two never give the same groups.
+    let unit = match &controls.experiment {
+        None => view.definition.id.as_str().to_owned(),
+        Some(experiment) => format!("experiment\0{experiment}"),
+    };
+    let unit = unit.as_bytes();
     let who: &[u8] = match (subject.id.as_str(), subject.session_id.as_str()) {
         ("", "") => id.as_bytes(),
         ("", session) => session.as_bytes(),
         (id, _) => id.as_bytes(),
     };
-    let place = match view.definition.controls.salt.as_deref() {
-        None | Some("") => hash(purpose, &[slot, who]),
-        Some(salt) => hash(purpose, &[slot, who, salt.as_bytes()]),
+    let place = match controls.salt.as_deref() {
+        None | Some("") => hash(purpose, &[unit, who]),
+        Some(salt) => hash(purpose, &[unit, who, salt.as_bytes()]),
     };
     place.fraction() < share
 }

@@ -22,6 +22,7 @@ pub(super) fn slate_constraints(view: &SlotView, set: &EligibleSet<'_>) -> Const
         builder.add_rule(&rule.effect, set.match_flags(at));
     }
     builder.add_head_start();
+    builder.add_default_floors();
     let mut constraints = builder.constraints;
     constraints.quotas.extend(set.caps.quotas(&set.indices));
     constraints
@@ -52,11 +53,23 @@ impl ConstraintsBuilder<'_> {
         &self.set.candidates[self.set.indices[place]]
     }
 
+    /// Floors of the eligible candidates. A default floor is NaN until all others are known.
     fn floors(&mut self) -> &mut [f64] {
         if self.constraints.floors.is_empty() {
-            self.constraints.floors = vec![self.controls.floor(); self.set.indices.len()];
+            let all = self.controls.floor.unwrap_or(f64::NAN);
+            self.constraints.floors = vec![all; self.set.indices.len()];
         }
         &mut self.constraints.floors
+    }
+
+    /// Gives the candidates without a floor of their own the default, as far as the others leave room.
+    fn add_default_floors(&mut self) {
+        let floors = &mut self.constraints.floors;
+        let room = 1.0 - floors.iter().filter(|floor| !floor.is_nan()).sum::<f64>();
+        let default = self.view.definition.floor(floors.len(), room);
+        for floor in floors.iter_mut().filter(|floor| floor.is_nan()) {
+            *floor = default;
+        }
     }
 
     fn ceilings(&mut self) -> &mut [f64] {
@@ -87,7 +100,7 @@ impl ConstraintsBuilder<'_> {
     /// matches it.
     fn add_rule(&mut self, effect: &Effect, matches: Vec<bool>) {
         match effect {
-            Effect::ProbabilityBounds { min, max } => self.add_rule_bounds(*min, *max, &matches),
+            Effect::ProbabilityBounds { floor, ceiling } => self.add_rule_bounds(*floor, *ceiling, &matches),
             Effect::Pin { position } => {
                 self.constraints.pins.push(Pin { position: position.saturating_sub(1) as usize, to: matches });
             }
@@ -109,15 +122,15 @@ impl ConstraintsBuilder<'_> {
         }
     }
 
-    fn add_rule_bounds(&mut self, min: Option<f64>, max: Option<f64>, matches: &[bool]) {
+    fn add_rule_bounds(&mut self, least: Option<f64>, most: Option<f64>, matches: &[bool]) {
         for place in (0..matches.len()).filter(|&place| matches[place]) {
-            if let Some(min) = min {
+            if let Some(least) = least {
                 let floor = &mut self.floors()[place];
-                *floor = floor.max(min);
+                *floor = floor.max(least);
             }
-            if let Some(max) = max {
+            if let Some(most) = most {
                 let ceiling = &mut self.ceilings()[place];
-                *ceiling = ceiling.min(max);
+                *ceiling = ceiling.min(most);
             }
         }
     }

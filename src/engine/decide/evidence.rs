@@ -1,4 +1,7 @@
-//! Evidence: rules that exclude candidates unless the posterior is sure enough that their reward exceeds a comparand.
+//! Evidence: rules that exclude candidates unless it is sure enough that their reward exceeds a comparand.
+//!
+//! A rule whose condition reads the arm alone holds for every shopper, so it rests on the figure "if everybody got it", with the width
+//! that holds however often one looks. A rule whose condition reads the request rests on the posterior in that context.
 
 use super::{
     candidates::Exclusion,
@@ -8,7 +11,7 @@ use super::{
     scores::{CandidateScores, ScoreTask, ScoreWidth, model_scores},
 };
 use crate::{
-    engine::decision_record::Fallback,
+    engine::{decision_record::Fallback, report::EverybodyComparison},
     slot::{Comparand, Effect},
 };
 
@@ -23,7 +26,11 @@ pub(super) fn require_evidence<'a>(input: &DecisionInput<'_>, scored: ScoredSet<
         if matched.is_empty() {
             continue;
         }
+        let for_everybody = input.view.rules.reads_arms_alone(at);
         let probabilities = match &scores {
+            Some(_) if for_everybody && let Some(comparison) = EverybodyComparison::new(input.view) => {
+                Some(probabilities_for_everybody(&comparison, &set, &matched, than))
+            }
             Some(scores) => probabilities_to_exceed(input, &set, scores, &matched, than),
             None => None,
         };
@@ -51,6 +58,23 @@ pub(super) fn require_evidence<'a>(input: &DecisionInput<'_>, scored: ScoredSet<
     let scores = scores.map(|scores| scores.only(&kept));
     let boosts = boosts.map(|factors| kept.iter().map(|&place| factors[place]).collect());
     ScoredSet { set, boosts, scores, fallback }
+}
+
+/// Returns the probability that each matched candidate would earn more than the comparand if everybody got it.
+fn probabilities_for_everybody(
+    comparison: &EverybodyComparison<'_>,
+    set: &EligibleSet<'_>,
+    matched: &[usize],
+    than: Comparand,
+) -> Vec<f64> {
+    let learned = |i: usize| set.candidates[i].learned;
+    let others = (0..set.candidates.len()).filter(|i| !matched.contains(i) && set.candidates[*i].is_eligible());
+    let others: Vec<Option<u32>> = others.map(learned).collect();
+    let each = matched.iter().map(|&i| match than {
+        Comparand::Reward(reward) => comparison.exceeds(learned(i), reward),
+        Comparand::Others => comparison.beats_all(learned(i), &others),
+    });
+    each.collect()
 }
 
 /// Returns the posterior probability that each matched candidate's reward exceeds the comparand, or `None` if the

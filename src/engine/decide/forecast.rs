@@ -43,6 +43,10 @@ pub(in crate::engine) struct ForecastSlate {
     pub(in crate::engine) showings: Vec<(usize, f64)>,
     /// Expected reward of the slate.
     pub(in crate::engine) expected_reward: f64,
+    /// Showings of arms that were never shown before, each as far as its position is looked at.
+    pub(in crate::engine) unknown: f64,
+    /// Part of the expected reward that rests on those arms.
+    pub(in crate::engine) unknown_reward: f64,
 }
 
 /// Forecast of the answer to a request.
@@ -191,6 +195,8 @@ struct SlateForecaster<'f, 'a> {
     scored: &'f ScoredSet<'a>,
     /// Expected rewards of the eligible candidates.
     means: Vec<f64>,
+    /// Eligible candidates that were never shown.
+    unknown: Vec<bool>,
 }
 
 impl<'f, 'a> SlateForecaster<'f, 'a> {
@@ -200,7 +206,9 @@ impl<'f, 'a> SlateForecaster<'f, 'a> {
             Some(scores) => scores.mixture.mean(place),
             None => mean_reward(input.view, set.candidates[i].learned),
         };
-        Self { input, scored, means: set.indices.iter().enumerate().map(mean).collect() }
+        let was_shown = |arm: u32| input.view.arm_counters.get(arm as usize).is_some_and(|counters| counters.shown > 0);
+        let unknown = set.indices.iter().map(|&i| !set.candidates[i].learned.is_some_and(was_shown));
+        Self { input, scored, means: set.indices.iter().enumerate().map(mean).collect(), unknown: unknown.collect() }
     }
 
     fn baseline(&self) -> ForecastSlate {
@@ -223,13 +231,17 @@ impl<'f, 'a> SlateForecaster<'f, 'a> {
     /// Observes the choice of a slate, and returns the slate's forecast with the choice.
     fn observe(&self, choose: impl FnOnce(&mut PositionObserver<'_>) -> SlateChoice) -> (ForecastSlate, SlateChoice) {
         let indices = &self.scored.set.indices;
-        let mut expected_reward = 0.0;
+        let (mut expected_reward, mut unknown, mut unknown_reward) = (0.0, 0.0, 0.0);
         let mut showings = vec![0.0; indices.len()];
         let choice = choose(&mut |ObservedDraw { position, left, pmf, drawn }| {
             let exposure = self.exposure(position);
             let mut show = |place: usize, p: f64| {
                 showings[place] += p;
                 expected_reward += exposure * p * self.means[place];
+                if self.unknown[place] {
+                    unknown += exposure * p;
+                    unknown_reward += exposure * p * self.means[place];
+                }
             };
             if self.input.count > 1 {
                 // The probabilities of a position are given the draws above, so their sum over the positions differs from
@@ -243,7 +255,7 @@ impl<'f, 'a> SlateForecaster<'f, 'a> {
             expected_reward = choice.chosen.iter().map(|chosen| chosen.expected_reward).sum();
         }
         let showings = indices.iter().copied().zip(showings).collect();
-        (ForecastSlate { showings, expected_reward }, choice)
+        (ForecastSlate { showings, expected_reward, unknown, unknown_reward }, choice)
     }
 
     /// Returns the expected reward of the slate of the largest means, best first.

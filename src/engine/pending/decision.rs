@@ -6,7 +6,7 @@ use rmp_serde::Deserializer;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::{evaluation_record::EvaluationRecord, first_score::FirstScore};
+use super::{evaluation_record::EvaluationRecord, first_score::FirstScore, segment_keys::SegmentKeys};
 use crate::{
     bandit::{EncodedRows, ObservationReceipt},
     engine::{
@@ -113,6 +113,8 @@ pub(in crate::engine) struct PendingDecision {
     pub(in crate::engine) at_us: i64,
     /// Score of the first position, or `None` if the decision says nothing about what arms would earn.
     pub(in crate::engine) first_score: Option<FirstScore>,
+    /// Values of the context by which its rewards are summed.
+    pub(in crate::engine) segments: SegmentKeys,
     pub(in crate::engine) holdout: bool,
     /// `true` if it is never learned: it was made while learning was frozen, in the analysis slice, or beyond the limit
     /// of its subject.

@@ -8,6 +8,7 @@
 //! id            16 bytes
 //! at_us         i64, big endian
 //! first score   26 bytes
+//! segments      16 bytes
 //! index keys    array: subjects, events, arms
 //! rest          array: holdout, frozen, rows, shown arms, evaluation data
 //! ```
@@ -18,6 +19,7 @@ use super::{
     decision::{EventRecord, LazyEvaluation, PendingDecision, ShownArm},
     first_score::FirstScore,
     msgpack::{MessagePackReader, MessagePackWriter},
+    segment_keys::SegmentKeys,
 };
 use crate::{
     bandit::{EncodedRow, EncodedRows},
@@ -28,8 +30,10 @@ use crate::{
 const ID: usize = 16;
 /// Bytes before the score of the first position.
 const SCORE: usize = ID + 8;
+/// Bytes before the keys of the segments.
+const SEGMENTS: usize = SCORE + FirstScore::BYTES;
 /// Bytes before the index keys.
-pub(super) const HEAD: usize = SCORE + FirstScore::BYTES;
+pub(super) const HEAD: usize = SEGMENTS + SegmentKeys::BYTES;
 
 /// Number of index keys.
 const KEYS: usize = 3;
@@ -71,6 +75,7 @@ impl EncodedDecision {
         buffer.raw(decision.id.as_bytes());
         buffer.raw(&decision.at_us.to_be_bytes());
         buffer.raw(&FirstScore::to_bytes(decision.first_score.as_ref()));
+        buffer.raw(&decision.segments.to_bytes());
         write(decision, buffer);
         Self::from_buffer(buffer)
     }
@@ -114,6 +119,11 @@ impl EncodedDecision {
         first_score(&self.0)
     }
 
+    /// Keys of the segments, or `None` if the bytes are too few.
+    pub(super) fn segments(&self) -> Option<SegmentKeys> {
+        segments(&self.0)
+    }
+
     /// Notes that the reward of the first position is known.
     pub(super) fn mark_settled(&mut self) {
         FirstScore::mark_settled(self.0.get_mut(SCORE..).unwrap_or_default());
@@ -151,7 +161,11 @@ fn at_us(bytes: &[u8]) -> i64 {
 }
 
 fn first_score(bytes: &[u8]) -> Option<FirstScore> {
-    FirstScore::from_bytes(bytes.get(SCORE..HEAD)?.try_into().ok()?)
+    FirstScore::from_bytes(bytes.get(SCORE..SEGMENTS)?.try_into().ok()?)
+}
+
+fn segments(bytes: &[u8]) -> Option<SegmentKeys> {
+    Some(SegmentKeys::from_bytes(bytes.get(SEGMENTS..HEAD)?.try_into().ok()?))
 }
 
 /// Reads the start of the index keys, up to the array of events.
@@ -166,8 +180,19 @@ pub(super) fn skip_subjects(reader: &mut MessagePackReader<'_>) -> Option<()> {
 }
 
 fn write(decision: &PendingDecision, to: &mut MessagePackWriter) {
-    let PendingDecision { id: _, at_us: _, first_score: _, holdout, frozen, rows, shown, events, subjects, evaluation } =
-        decision;
+    let PendingDecision {
+        id: _,
+        at_us: _,
+        first_score: _,
+        segments: _,
+        holdout,
+        frozen,
+        rows,
+        shown,
+        events,
+        subjects,
+        evaluation,
+    } = decision;
     // Index keys.
     to.array(KEYS);
     to.array(subjects.len());
@@ -244,8 +269,20 @@ pub(super) fn try_decode(bytes: &[u8]) -> Option<PendingDecision> {
     let shown = reader.list(read_shown)?;
     let evaluation = LazyEvaluation::Encoded(reader.rest().into());
     let (id, at_us) = (DecisionId::from_bytes(bytes.get(..ID)?)?, at_us(bytes));
-    let first_score = first_score(bytes);
-    Some(PendingDecision { id, at_us, first_score, holdout, frozen, rows, shown, events, subjects, evaluation })
+    let (first_score, segments) = (first_score(bytes), segments(bytes)?);
+    Some(PendingDecision {
+        id,
+        at_us,
+        first_score,
+        segments,
+        holdout,
+        frozen,
+        rows,
+        shown,
+        events,
+        subjects,
+        evaluation,
+    })
 }
 
 /// Skips the rows of a context or of an arm.

@@ -21,6 +21,8 @@ pub(in crate::engine) enum Treatment {
 pub(in crate::engine) struct EvaluationRecord {
     /// Number of its comparison and its treatment, or `None` if it is not compared.
     pub(in crate::engine) comparison: Option<(u64, Treatment)>,
+    /// `true` if the policy chose what was shown, now or in the decision that this one repeats.
+    pub(in crate::engine) by_policy: bool,
     /// Value that is subtracted from the first position's reward: the mean of the rewards before it.
     #[serde(with = "compact")]
     pub(in crate::engine) centre: f64,
@@ -32,12 +34,13 @@ pub(in crate::engine) struct EvaluationRecord {
 impl EvaluationRecord {
     /// Writes the bytes that serde would write.
     pub(in crate::engine) fn write(&self, to: &mut MessagePackWriter) {
-        let Self { comparison, centre, compared_arms } = self;
-        to.array(3);
+        let Self { comparison, by_policy, centre, compared_arms } = self;
+        to.array(4);
         match comparison {
             None => to.nil(),
             Some(comparison) => to.value(comparison),
         }
+        to.boolean(*by_policy);
         to.number(*centre);
         to.array(compared_arms.len());
         for &(arm, propensity) in compared_arms {

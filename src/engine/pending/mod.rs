@@ -10,6 +10,7 @@ mod evaluation_record;
 mod first_score;
 mod msgpack;
 mod queues;
+mod segment_keys;
 #[cfg(test)]
 mod tests;
 mod unrewarded;
@@ -26,6 +27,8 @@ pub(super) use msgpack::MessagePackWriter;
 #[cfg(test)]
 pub(super) use queues::PENDING_LIMITS;
 pub(super) use queues::{DecisionPlace, DecisionQueues, QueueKind};
+pub use segment_keys::SEGMENT_FEATURES_MAX;
+pub(super) use segment_keys::SegmentKeys;
 pub(super) use unrewarded::UnrewardedLayout;
 
 use super::{
@@ -34,7 +37,7 @@ use super::{
     index::Index,
     subject::Subject,
 };
-use crate::{bandit::EncodedRows, slot::limits::SHOWINGS_MAX};
+use crate::{bandit::EncodedRows, slot::limits::SHOWINGS_MAX, stats::GROUPS};
 
 /// Memory per decision besides its bytes: its pointer, the allocator's overhead, and its entry in the index.
 const OVERHEAD: u64 = 16 + 16 + 16;
@@ -85,6 +88,13 @@ impl PartialEq for DecisionQueue {
 pub(super) fn subject_keys(subject: &Subject) -> impl Iterator<Item = Hash128> {
     let key = |purpose: &str, id: &str| (!id.is_empty()).then(|| hash(purpose, &[id.as_bytes()]));
     key("subject", &subject.id).into_iter().chain(key("session", &subject.session_id))
+}
+
+/// Returns the group of a decision's subject, by which variances are computed: that of its first key, or of the decision if it has
+/// no subject.
+pub(super) fn subject_group(subjects: &[Hash128], id: DecisionId) -> u8 {
+    let key = subjects.first().copied().unwrap_or_else(|| hash("subject", &[id.as_bytes()]));
+    key.word().to_le_bytes()[0] % u8::try_from(GROUPS).unwrap_or(u8::MAX)
 }
 
 /// Returns the key of an event id.
@@ -236,9 +246,10 @@ impl DecisionQueue {
         Some((layout, layout.learned_reward(encoded)))
     }
 
-    /// Returns the score of a decision's first position.
-    pub(super) fn first_score(&self, ordinal: u64) -> Option<FirstScore> {
-        self.queue.get(ordinal)?.first_score()
+    /// Returns the score of a decision's first position, with the keys of its segments.
+    pub(super) fn first_score(&self, ordinal: u64) -> Option<(FirstScore, SegmentKeys)> {
+        let encoded = self.queue.get(ordinal)?;
+        Some((encoded.first_score()?, encoded.segments()?))
     }
 
     /// Notes that the reward of a decision's first position is known.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     CountedEvent, EncodedDecision, EvaluationRecord, EventRecord, EventRole, FirstScore, LazyEvaluation, LearnedReward,
-    MessagePackWriter, PendingDecision, ShownArm, Treatment, UnrewardedLayout,
+    MessagePackWriter, PendingDecision, SegmentKeys, ShownArm, Treatment, UnrewardedLayout,
     encoding::{HEAD, try_decode},
 };
 use crate::{
@@ -51,6 +51,7 @@ fn by_serde(decision: &PendingDecision) -> Vec<u8> {
             bytes.extend(log_weight.to_le_bytes());
         }
     }
+    bytes.extend(decision.segments.to_bytes());
     encode::write(&mut bytes, &PlainKeys { subjects, events, arms }).unwrap();
     encode::write(&mut bytes, &rest).unwrap();
     bytes
@@ -127,6 +128,7 @@ fn decision(rng: &mut StdRng) -> PendingDecision {
     let treatments = [Treatment::Policy, Treatment::Analysis, Treatment::Holdout];
     let evaluation = |rng: &mut StdRng| EvaluationRecord {
         comparison: rng.random::<bool>().then(|| (whole(rng).into(), treatments[rng.random_range(0..3)])),
+        by_policy: rng.random(),
         centre: number(rng),
         compared_arms: some(rng, 16, |rng| (whole(rng), rng.random::<f32>())),
     };
@@ -142,6 +144,7 @@ fn decision(rng: &mut StdRng) -> PendingDecision {
             stabilised: rng.random(),
             log_weight: rng.random(),
         }),
+        segments: SegmentKeys::from_bytes(rng.random()),
         holdout: rng.random(),
         frozen: rng.random(),
         rows: rows(rng),

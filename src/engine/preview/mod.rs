@@ -15,6 +15,7 @@
 
 mod groups;
 mod tally;
+mod unknown;
 mod warnings;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ use crate::slot::{ArmId, Consent};
 use groups::{RequestGroup, group_requests};
 pub use tally::PreviewTally;
 use tally::{GroupForecast, SideForecast};
+pub use unknown::UnknownReward;
 
 /// Past decisions that a preview uses at most.
 pub const PREVIEW_DECISIONS_MAX: usize = 10_000;
@@ -81,6 +83,8 @@ pub struct PreviewArm {
     pub all: BeforeAfter<Estimate>,
     /// Showings to the subjects who get the policy's choice. In shadow mode: who would get it.
     pub policy: BeforeAfter<Estimate>,
+    /// The arm was never shown, so what it earns is unknown.
+    pub never_shown: bool,
 }
 
 /// Effects of a rule.
@@ -99,7 +103,7 @@ pub struct PreviewRule {
 pub struct SlotPreview {
     /// Number of past decisions that were used.
     pub decisions_used: u64,
-    /// Number of decisions per day over the time that the past decisions span, or 0 if they span no time.
+    /// Number of decisions per day over the time that the past decisions span, or 0 if they span less than a day.
     pub decisions_per_day: f64,
     /// Arms after the change in their order, then those that it removes, then other candidates.
     pub arms: Vec<PreviewArm>,
@@ -107,9 +111,11 @@ pub struct SlotPreview {
     pub expected_reward: BeforeAfter<Estimate>,
     /// Change of the expected reward. Its standard error is much smaller than that of the difference of two estimates.
     pub expected_reward_change: Estimate,
-    /// Cost of exploring per day: the expected reward of the best guesses less that of the arms shown, over the subjects
+    /// Arms that were never shown, as far as the expected reward rests on them.
+    pub unknown: BeforeAfter<UnknownReward>,
+    /// Cost of exploring per 1,000 decisions: the expected reward of the best guesses less that of the arms shown, over the subjects
     /// who get the policy's choice. It includes all else that keeps the policy from the best guesses, such as rules.
-    pub exploration_cost_per_day: BeforeAfter<Estimate>,
+    pub exploration_cost_per_1000: BeforeAfter<Estimate>,
     /// Rules after the change in their order, then those that it removes.
     pub rules: Vec<PreviewRule>,
     /// Warnings in plain words.
@@ -232,8 +238,8 @@ impl<'a> Previewer<'a> {
         let (arms, rules) = (all.arms(&self.views), all.rules(&self.views));
         let decisions_per_day = self.decisions_per_day();
         let cost = all.cost().map(|estimate| Estimate {
-            value: decisions_per_day * estimate.value,
-            standard_error: decisions_per_day * estimate.standard_error,
+            value: 1_000.0 * estimate.value,
+            standard_error: 1_000.0 * estimate.standard_error,
         });
         let mut preview = SlotPreview {
             decisions_used: self.used as u64,
@@ -241,7 +247,8 @@ impl<'a> Previewer<'a> {
             arms,
             expected_reward: all.reward(),
             expected_reward_change: all.change(),
-            exploration_cost_per_day: cost,
+            unknown: all.unknown(&self.views),
+            exploration_cost_per_1000: cost,
             rules,
             warnings: Vec::new(),
         };
@@ -252,7 +259,7 @@ impl<'a> Previewer<'a> {
     fn decisions_per_day(&self) -> f64 {
         let times = || self.decisions.iter().map(|(at_us, _)| *at_us);
         let span_us = times().max().zip(times().min()).map_or(0, |(last, first)| last - first);
-        if span_us > 0 { (self.decisions.len() - 1) as f64 * DAY_US / span_us as f64 } else { 0.0 }
+        if span_us as f64 >= DAY_US { (self.decisions.len() - 1) as f64 * DAY_US / span_us as f64 } else { 0.0 }
     }
 }
 

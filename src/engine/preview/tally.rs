@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{BeforeAfter, Estimate, PreviewArm, PreviewRule};
+use super::{
+    BeforeAfter, Estimate, PreviewArm, PreviewRule,
+    unknown::{UnknownReward, was_shown},
+};
 use crate::{
     engine::{
         decide::forecast::{ForecastSlate, RequestForecast},
@@ -141,6 +144,9 @@ struct SideTally {
     rules: Vec<RuleSums>,
     reward: DecisionSum,
     cost: DecisionSum,
+    /// Showings of arms that were never shown before, and their part of the expected reward.
+    unknown: f64,
+    unknown_reward: f64,
 }
 
 /// Sums of one part of a preview.
@@ -180,6 +186,12 @@ impl SideTally {
             ..sum
         };
         self.reward.add(with_draws(DecisionSum::of(side.rewards().into_iter())));
+        let draws = forecast.policy.len().max(1) as f64;
+        let drawn_unknown = |of: fn(&ForecastSlate) -> f64| forecast.policy.iter().map(of).sum::<f64>() / draws;
+        let base: f64 = side.baseline_shown().sum();
+        self.unknown += base * forecast.baseline.unknown + policy * drawn_unknown(|slate| slate.unknown);
+        self.unknown_reward +=
+            base * forecast.baseline.unknown_reward + policy * drawn_unknown(|slate| slate.unknown_reward);
         if forecast.fallback.is_none() {
             let costs = side.baseline_shown().map(|c| (1.0 - c) * (forecast.best_reward - drawn.mean));
             self.cost.add(with_draws(DecisionSum::of(costs)));
@@ -254,6 +266,14 @@ impl SideTally {
         }
         self.reward.add(other.reward);
         self.cost.add(other.cost);
+        self.unknown += other.unknown;
+        self.unknown_reward += other.unknown_reward;
+    }
+
+    /// Returns how much of the expected reward rests on arms that were never shown.
+    fn unknown(&self, view: &SlotView) -> UnknownReward {
+        let known = self.per_decision(self.reward.total) - self.per_decision(self.unknown_reward);
+        UnknownReward::new(view, self.per_decision(self.unknown), known)
     }
 
     /// Returns the effects of a rule per decision, or `None` if the view has no rule of this name.
@@ -301,6 +321,11 @@ impl PreviewTally {
         self.sides.map(|side| side.cost.estimate(side.decisions))
     }
 
+    /// Arms that were never shown, as far as the expected reward rests on them.
+    pub(super) fn unknown(&self, views: &BeforeAfter<&SlotView>) -> BeforeAfter<UnknownReward> {
+        BeforeAfter { before: self.sides.before.unknown(views.before), after: self.sides.after.unknown(views.after) }
+    }
+
     /// Change of the expected reward per decision.
     pub(super) fn change(&self) -> Estimate {
         self.change.estimate(self.sides.after.decisions)
@@ -340,7 +365,12 @@ impl PreviewTally {
             })
         };
         all.filter(|arm| listed.insert(arm.clone()))
-            .map(|arm| PreviewArm { all: showings(&arm, |of| of.all), policy: showings(&arm, |of| of.policy), arm })
+            .map(|arm| PreviewArm {
+                all: showings(&arm, |of| of.all),
+                policy: showings(&arm, |of| of.policy),
+                never_shown: !was_shown(views.after, &arm),
+                arm,
+            })
             .collect()
     }
 

@@ -1,6 +1,6 @@
 //! Warnings of a preview, in plain words: what a marketer should think twice about before the change.
 
-use super::{BeforeAfter, Estimate, PreviewArm, PreviewTally, SlotPreview};
+use super::{BeforeAfter, Estimate, PreviewArm, PreviewTally, SlotPreview, UnknownReward};
 use crate::{
     engine::{decide::percent, view::SlotView},
     slot::{Effect, Mode, Stickiness},
@@ -21,6 +21,8 @@ const SURE: f64 = 2.0;
 const DECISIONS_ENOUGH: u64 = 100;
 /// Holdout below which the lift cannot be measured in reasonable time.
 const HOLDOUT_MIN: f64 = 0.01;
+/// Share of arms that were never shown below which the expected reward hardly rests on them.
+const UNKNOWN_SHARE: f64 = 0.01;
 /// Number of arms that a warning names.
 const NAMED_ARMS: usize = 3;
 
@@ -41,6 +43,7 @@ pub(super) fn warnings(views: &BeforeAfter<&SlotView>, preview: &SlotPreview, ta
         }
     }
     warn_of_requests(tally, &mut warnings);
+    warn_of_unknown_arms(preview, &mut warnings);
     warn_of_rewards(preview, &mut warnings);
     warn_of_controls(views, &mut warnings);
     warnings
@@ -113,7 +116,7 @@ fn warn_of_requests(tally: &PreviewTally, warnings: &mut Vec<String>) {
     if scaled.after > 0.0 {
         let before = if scaled.before > 0.0 { format!(" (now {})", percent(scaled.before)) } else { String::new() };
         warnings.push(format!(
-            "In {}{before} of the past requests the floors and least probabilities would add up to more than 100 %. They would be scaled down in proportion, and nothing would be left to learn with.",
+            "In {}{before} of the past requests the floors would add up to more than 100 %. They would be scaled down in proportion, and nothing would be left to learn with.",
             percent(scaled.after)
         ));
     }
@@ -125,10 +128,24 @@ fn warn_of_requests(tally: &PreviewTally, warnings: &mut Vec<String>) {
     }
 }
 
+/// Warns of arms that were never shown, because what they earn is unknown.
+fn warn_of_unknown_arms(preview: &SlotPreview, warnings: &mut Vec<String>) {
+    let UnknownReward { share, range: Some((low, high)) } = preview.unknown.after else { return };
+    if share < UNKNOWN_SHARE {
+        return;
+    }
+    warnings.push(format!(
+        "{} of what would be shown are arms that were never shown before. What they earn is unknown, so the expected reward is anything from {low:.4} to {high:.4}.",
+        percent(share.min(1.0))
+    ));
+}
+
 /// Warns of a fall of the expected reward and of a rise of the cost of exploring.
 fn warn_of_rewards(preview: &SlotPreview, warnings: &mut Vec<String>) {
     let (reward, change) = (&preview.expected_reward, preview.expected_reward_change);
-    let sure = change.value < -SURE * change.standard_error;
+    // With unknown arms the change is a guess, and its warning is another one.
+    let known = preview.unknown.after.share < UNKNOWN_SHARE && preview.unknown.before.share < UNKNOWN_SHARE;
+    let sure = known && change.value < -SURE * change.standard_error;
     if sure && -change.value > REWARD_FALL * reward.before.value.abs() {
         let relative = 100.0 * change.value / reward.before.value.abs();
         let relative = if relative.is_finite() { format!(" ({relative:.1} %)") } else { String::new() };
@@ -137,13 +154,13 @@ fn warn_of_rewards(preview: &SlotPreview, warnings: &mut Vec<String>) {
             reward.before.value, reward.after.value
         ));
     }
-    let cost = &preview.exploration_cost_per_day;
+    let cost = &preview.exploration_cost_per_1000;
     let variance = |estimate: Estimate| math::square(estimate.standard_error);
     let rise = cost.after.value - cost.before.value;
     if rise > COST_RISE * cost.before.value.abs() && rise > SURE * (variance(cost.before) + variance(cost.after)).sqrt()
     {
         warnings.push(format!(
-            "The cost of exploring would rise from {:.2} to {:.2} of reward per day.",
+            "The cost of exploring would rise from {:.2} to {:.2} of reward per 1,000 decisions.",
             cost.before.value, cost.after.value
         ));
     }

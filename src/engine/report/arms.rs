@@ -152,12 +152,14 @@ fn interval_around(mean: f64, summary: &ArmSummary, unit: bool) -> (Option<(f64,
 
 /// Returns the arms of the slot in its order, then other arms that were shown, with their counts and beliefs.
 fn listed_arms(view: &SlotView) -> Vec<ListedArm> {
+    let design_effect = view.evaluation.visits.design_effect();
     let own = view.definition.arms.iter().map(|arm| (arm.id.clone(), arm.available));
     let others = view.arms.names().iter().filter(|id| view.arms.position(id.as_str()).is_none());
     own.chain(others.map(|id| (id.clone(), false)))
         .map(|(id, available)| {
             let learned = view.arms.learned(id.as_str());
             let summary = learned.and_then(|learned| view.learner.summary(learned)).copied().unwrap_or_default();
+            let summary = summary.thinned(design_effect);
             ListedArm { id, available, summary, counts: arm_counts(view, learned), learned }
         })
         .collect()

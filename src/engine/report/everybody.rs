@@ -8,7 +8,8 @@ use crate::{
         slot_state::{EverybodySums, FIGURES_MAX},
         view::SlotView,
     },
-    stats::{DoublyRobustFigure, DoublyRobustSums, FLOORS, NormalScore, math::square},
+    slot::{Effect, Rule},
+    stats::{DoublyRobustFigure, DoublyRobustSums, FLOORS, NormalScore, math::square, normal_cdf},
 };
 
 /// Effective showings from which on a figure is shown.
@@ -17,6 +18,8 @@ pub(super) const SHOWINGS_MIN: f64 = 30.0;
 const HALF_WIDTH_MAX: f64 = 0.5;
 /// Showings whose noise is added to a figure's, because the noise of few rewards is not known well.
 const CAUTION_SHOWINGS: f64 = 10.0;
+/// Half-width of the figures' intervals for one look, in standard errors.
+const ONE_LOOK: f64 = 1.96;
 /// Number of decisions within which a floor must make the figure known.
 pub(super) const FLOOR_DECISIONS: f64 = 10_000.0;
 /// Spread of the reward of an arm that nothing is known of, for rewards within [0, 1].
@@ -96,21 +99,53 @@ pub(super) struct EverybodyBelief {
     pub(super) belief: NormalScore,
 }
 
-/// Returns whether the policy cannot tell shoppers apart: it has no features, and no rules. Then everybody got an arm with the
-/// same probability, so what it earned where it was shown is what it would earn if everybody got it.
+/// Returns whether the policy cannot tell shoppers apart: it has no features, and its rules hold for everybody alike. Then
+/// everybody got an arm with the same probability, so what it earned where it was shown is what it would earn if everybody got it.
 pub(super) fn is_plain(view: &SlotView) -> bool {
-    view.learner.dimensions() <= 1 && view.definition.rules.is_empty()
+    let alike =
+        |(i, rule): (usize, &Rule)| !matches!(rule.effect, Effect::SubjectCap { .. }) && view.rules.reads_arms_alone(i);
+    view.learner.dimensions() <= 1 && view.definition.rules.iter().enumerate().all(alike)
+}
+
+/// Comparison of arms by what they would earn if everybody got them, valid however often one looks.
+pub(in crate::engine) struct EverybodyComparison<'a> {
+    view: &'a SlotView,
+}
+
+impl<'a> EverybodyComparison<'a> {
+    /// Creates the comparison, or returns `None` for a slot whose posterior says the same, and before any reward is known.
+    pub(in crate::engine) fn new(view: &'a SlotView) -> Option<Self> {
+        (!is_plain(view) && view.evaluation.everybody.settled() > 0).then_some(Self { view })
+    }
+
+    /// Returns the belief about an arm, as wide as a statement that is looked at all the time asks for.
+    fn beliefs(&self, arms: &[Option<u32>]) -> Vec<NormalScore> {
+        let wider = confident_errors(2, self.view.evaluation.everybody.settled()) / ONE_LOOK;
+        let all = beliefs(self.view, arms).into_iter();
+        all.map(|arm| NormalScore { mean: arm.belief.mean, std: wider * arm.belief.std }).collect()
+    }
+
+    /// Probability that an arm would earn more than `reward`.
+    pub(in crate::engine) fn exceeds(&self, arm: Option<u32>, reward: f64) -> f64 {
+        let belief = self.beliefs(&[arm])[0];
+        normal_cdf((belief.mean - reward) / belief.std)
+    }
+
+    /// Probability that an arm would earn more than the best of the others, or 1 if there are none.
+    pub(in crate::engine) fn beats_all(&self, arm: Option<u32>, others: &[Option<u32>]) -> f64 {
+        let arms: Vec<Option<u32>> = std::iter::once(arm).chain(others.iter().copied()).collect();
+        let all = self.beliefs(&arms);
+        let Some(rival) = all[1..].iter().copied().max_by(|a, b| a.mean.total_cmp(&b.mean)) else { return 1.0 };
+        let std = (square(all[0].std) + square(rival.std)).sqrt();
+        normal_cdf((all[0].mean - rival.mean) / std)
+    }
 }
 
 /// Returns the beliefs of these arms, by their indices in the learner, in the same order.
 pub(super) fn beliefs(view: &SlotView, arms: &[Option<u32>]) -> Vec<EverybodyBelief> {
     let sums = &view.evaluation.everybody;
     let design = mean_design_effect(sums, arms);
-    let figure = |of: &DoublyRobustSums| {
-        let figure = of.figure(sums.noise(), of.design_effect().unwrap_or(design))?;
-        let caution = 1.0 + CAUTION_SHOWINGS / figure.effective_showings;
-        Some(DoublyRobustFigure { variance: figure.variance * caution, ..figure })
-    };
+    let figure = |of: &DoublyRobustSums| cautious_figure(of, sums, of.design_effect().unwrap_or(design));
     let of_arms: Vec<Option<&DoublyRobustSums>> = arms.iter().map(|arm| arm.and_then(|arm| sums.arm(arm))).collect();
     let figures: Vec<Option<DoublyRobustFigure>> = of_arms.iter().map(|of| of.and_then(figure)).collect();
     let known = figures.iter().flatten().filter(|figure| figure.effective_showings >= SHOWINGS_MIN);
@@ -138,6 +173,17 @@ pub(super) fn beliefs(view: &SlotView, arms: &[Option<u32>]) -> Vec<EverybodyBel
         EverybodyBelief { shown, belief }
     })
     .collect()
+}
+
+/// Returns the figure of an arm with the noise of all arms' rewards, wider while few rewards are known.
+pub(super) fn cautious_figure(
+    of: &DoublyRobustSums,
+    sums: &EverybodySums,
+    design_effect: f64,
+) -> Option<DoublyRobustFigure> {
+    let figure = of.figure(sums.noise(), design_effect)?;
+    let caution = 1.0 + CAUTION_SHOWINGS / figure.effective_showings;
+    Some(DoublyRobustFigure { variance: figure.variance * caution, ..figure })
 }
 
 /// Scale of the figures that are shown.
@@ -190,7 +236,7 @@ impl FigureScale {
 }
 
 /// Mean design effect of the arms that have one, or 1.
-fn mean_design_effect(sums: &EverybodySums, arms: &[Option<u32>]) -> f64 {
+pub(super) fn mean_design_effect(sums: &EverybodySums, arms: &[Option<u32>]) -> f64 {
     let effects: Vec<f64> =
         arms.iter().filter_map(|arm| sums.arm((*arm)?)?.design_effect()).filter(|effect| effect.is_finite()).collect();
     if effects.is_empty() { 1.0 } else { effects.iter().sum::<f64>() / effects.len() as f64 }

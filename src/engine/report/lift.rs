@@ -1,10 +1,7 @@
 //! Comparison of decisions by the policy with those of the holdout.
 
-use super::{ALPHA, part_of};
-use crate::{
-    engine::HoldoutComparison,
-    stats::{Interval, RewardSample, mean_difference},
-};
+use super::part_of;
+use crate::stats::{GroupedSample, Interval, RewardSample, mean_difference};
 
 /// Rewards per decision of a group of decisions, compared with those of the holdout.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,14 +33,25 @@ pub(super) struct RewardRange {
 }
 
 impl Lift {
-    /// Compares a group with the holdout. Returns `None` if either has no decision yet.
-    pub(super) fn new(group: &RewardSample, comparison: &HoldoutComparison, range: RewardRange) -> Option<Self> {
-        let holdout = &comparison.holdout;
+    /// Compares a group with the holdout, by intervals that widen for subjects who come back. Returns `None` if either has no
+    /// decision yet.
+    pub(super) fn new(group: &GroupedSample, holdout: &GroupedSample, range: RewardRange, alpha: f64) -> Option<Self> {
+        let effective = (group.effective(), holdout.effective());
+        Self::of_samples((&group.sample, &holdout.sample), (&effective.0, &effective.1), range, alpha)
+    }
+
+    /// Compares two samples, by the intervals of two others that have as many rewards as say as much.
+    pub(super) fn of_samples(
+        (group, holdout): (&RewardSample, &RewardSample),
+        effective: (&RewardSample, &RewardSample),
+        range: RewardRange,
+        alpha: f64,
+    ) -> Option<Self> {
         if group.count == 0 || holdout.count == 0 {
             return None;
         }
         let difference = group.mean() - holdout.mean();
-        let interval = mean_difference(group, holdout, range.within_unit, range.default_reward, ALPHA);
+        let interval = mean_difference(effective.0, effective.1, range.within_unit, range.default_reward, alpha);
         Some(Self {
             decisions: group.count,
             mean: group.mean(),

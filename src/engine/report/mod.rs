@@ -7,14 +7,25 @@
 //! all contexts, and arms are compared by it. The lift and the word "confident" hold however often one looks (see
 //! [`stats`](crate::stats)).
 
+mod alerts;
+mod amounts;
 mod arms;
 mod everybody;
 mod lift;
+mod ratio;
+mod segments;
+mod shop;
 mod status;
 
+pub use alerts::{Alert, AlertKind, alerts};
+pub use amounts::AmountFormat;
 pub use arms::ArmReport;
+pub(super) use everybody::EverybodyComparison;
 pub use everybody::{FloorAdvice, IfEverybody, WithheldBecause, WithheldFigure};
 pub use lift::Lift;
+pub use ratio::RatioCheck;
+pub use segments::{FeatureSegments, SegmentArmReport, SegmentValueReport, WhoWantsWhat, segments};
+pub use shop::{ArmPeriod, KindCount, PeriodFigures, period_figures};
 pub use status::{SlotStage, Status};
 
 use self::{
@@ -22,7 +33,7 @@ use self::{
     lift::RewardRange,
 };
 use super::{Counters, HoldoutComparison, view::SlotView};
-use crate::{bandit::FeatureNote, stats::RewardSample};
+use crate::{bandit::FeatureNote, slot::ArmId, stats::GroupedSample};
 
 /// Probability that an interval or a quantile is wrong.
 const ALPHA: f64 = 0.05;
@@ -65,10 +76,42 @@ pub struct SlotReport {
     pub value_remaining: Option<f64>,
     /// Value remaining as a part of the leader's mean, or `None` if either is missing or that mean is 0.
     pub value_remaining_relative: Option<f64>,
+    /// Floor of every arm's probability that is in effect.
+    pub floor: f64,
+    /// Currency of the rewards, or `None` if they are no money.
+    pub currency: Option<String>,
+    /// Rewards lie within [0, 1], so that means are rates.
+    pub rates: bool,
+    /// Different arms for different shoppers, where that is shown.
+    pub who_wants_what: Option<WhoWantsWhat>,
+    /// Check of the holdout's realised share, or `None` without a holdout or with too few decisions.
+    pub ratio_check: Option<RatioCheck>,
+    /// Number of times by which subjects who come back make a mean's variance larger than the number of decisions says, at
+    /// least 1.
+    pub design_effect: f64,
+    /// Arms that the policy would have shown in shadow mode, or `None` if the slot was never in it.
+    pub shadow: Option<ShadowReport>,
+    /// Alerts that somebody should look at.
+    pub alerts: Vec<Alert>,
     /// Features that are not used as they were sent, by name, at most 100.
     pub feature_notes: Vec<(String, FeatureNote)>,
     /// Summary in a word and a sentence.
     pub status: Status,
+}
+
+/// Arms that the policy would have shown in shadow mode, at the first position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShadowReport {
+    /// Number of decisions in shadow mode.
+    pub decisions: u64,
+    /// Part of them that showed what the policy would have shown.
+    pub agreed: f64,
+    /// Mean reward that the model expected of what it would have shown. It is not measured.
+    pub expected: f64,
+    /// Mean reward that the model expected of what was shown.
+    pub shown_expected: f64,
+    /// Arms that it would have shown, each with its part of the decisions, the largest part first.
+    pub arms: Vec<(ArmId, f64)>,
 }
 
 /// Maximum number of a report's notes on features.
@@ -124,7 +167,6 @@ pub fn report(view: &SlotView) -> SlotReport {
     let definition = &*view.definition;
     let ArmFigures { arms, leader, value_remaining } = arm_figures(view);
     let leader_mean = leader.map(|leader| arms[leader].best_known_mean());
-    let lift = |group: fn(&HoldoutComparison) -> RewardSample| lift_of(view, group);
     let mut report = SlotReport {
         slot: definition.id.to_string(),
         revision: view.revision,
@@ -135,11 +177,19 @@ pub fn report(view: &SlotView) -> SlotReport {
         exposures: view.position_exposures.clone(),
         counters: view.counters,
         goal_sums: goal_change(view),
-        lift: lift(|comparison| comparison.policy.with(comparison.analysis)),
-        analysis_lift: lift(|comparison| comparison.analysis),
+        lift: policy_lift(view),
+        analysis_lift: lift_of(view, |comparison| comparison.analysis.clone()),
         exploration_cost: view.evaluation.exploration_cost(),
         value_remaining,
         value_remaining_relative: value_remaining.zip(leader_mean).and_then(|(value, mean)| part_of(value, mean)),
+        floor: definition.floor(definition.arms.iter().filter(|arm| arm.available).count(), 1.0),
+        currency: definition.goal.currency.clone(),
+        rates: definition.goal.within_unit(),
+        who_wants_what: segments::who_wants_what(view),
+        ratio_check: ratio::ratio_check(view),
+        design_effect: view.evaluation.visits.design_effect(),
+        shadow: shadow_report(view),
+        alerts: alerts(view),
         feature_notes: feature_notes(view),
         status: Status { stage: SlotStage::Learning, sentence: String::new() },
         arms,
@@ -148,23 +198,48 @@ pub fn report(view: &SlotView) -> SlotReport {
     report
 }
 
+fn shadow_report(view: &SlotView) -> Option<ShadowReport> {
+    let counts = &view.evaluation.shadow;
+    let part = |amount: f64| amount / counts.decisions as f64;
+    let mut arms: Vec<(ArmId, f64)> =
+        counts.arms.iter().map(|(arm, count)| (arm.clone(), part(*count as f64))).collect();
+    arms.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    (counts.decisions > 0).then(|| ShadowReport {
+        decisions: counts.decisions,
+        agreed: part(counts.agreed as f64),
+        expected: part(counts.expected),
+        shown_expected: part(counts.shown_expected),
+        arms,
+    })
+}
+
 fn feature_notes(view: &SlotView) -> Vec<(String, FeatureNote)> {
     let notes = view.learner.feature_notes().into_iter();
     let each = |(name, notes): (String, Vec<FeatureNote>)| notes.into_iter().map(move |note| (name.clone(), note));
     notes.flat_map(each).take(FEATURE_NOTES_MAX).collect()
 }
 
+/// Returns the lift of all decisions by the policy over the holdout, over the decisions that were made while the holdout had its
+/// present share, or `None` if either group has no decision.
+pub fn policy_lift(view: &SlotView) -> Option<Lift> {
+    lift_of(view, |comparison| comparison.policy.with(&comparison.analysis))
+}
+
 /// Returns the lift of a group over the holdout, over the decisions that were made while the holdout had its present
 /// share.
-fn lift_of(view: &SlotView, group: fn(&HoldoutComparison) -> RewardSample) -> Option<Lift> {
+fn lift_of(view: &SlotView, group: fn(&HoldoutComparison) -> GroupedSample) -> Option<Lift> {
+    let comparison = view.evaluation.comparison(view.definition.controls.control_share())?;
+    Lift::new(&group(comparison), &comparison.holdout, reward_range(view), ALPHA)
+}
+
+/// Returns the range of a decision's rewards.
+fn reward_range(view: &SlotView) -> RewardRange {
     let definition = &*view.definition;
-    let comparison = view.evaluation.comparison(definition.controls.control_share())?;
-    let range = RewardRange {
+    RewardRange {
         // The rewards of several arms can add up to more than 1.
         within_unit: definition.goal.within_unit() && definition.count() == 1,
         default_reward: definition.goal.default_reward * f64::from(definition.count()),
-    };
-    Lift::new(&group(comparison), comparison, range)
+    }
 }
 
 /// Returns the change of the goal after which the sums began again, or `None` if there was none.

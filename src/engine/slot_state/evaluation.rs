@@ -14,18 +14,25 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    calibration::RewardCalibration,
+    comparison::HoldoutComparison,
     design::SlotDesign,
-    everybody::{EverybodySums, ScoredIndex},
+    everybody::{EverybodySums, ScoredDecision, ScoredIndex},
+    feature_watch::FeatureWatch,
     pairwise::ArmPairs,
+    segments::{SegmentGroup, SegmentTable},
+    shadow::ShadowCounts,
 };
 use crate::{
     engine::{
         decision_record::{DecisionRecord, Fallback, Reason},
-        ids::hash,
-        pending::{EvaluationRecord, FirstScore, PendingDecision, ShownArm, Treatment, subject_keys},
+        pending::{
+            EvaluationRecord, FirstScore, PendingDecision, SegmentKeys, ShownArm, Treatment, subject_group,
+            subject_keys,
+        },
     },
     slot::Mode,
-    stats::{PairwiseTest, RewardSample, ScoredArm},
+    stats::{GroupedSample, PairwiseTest, RewardSample, ScoredArm},
 };
 
 /// Number of holdout shares whose comparisons are kept. The oldest goes first.
@@ -39,34 +46,6 @@ const COMPARED_PROBABILITY_MIN: f32 = 1e-3;
 
 /// Number of decisions over which the cost of exploration is averaged, roughly.
 const EXPLORATION_COST_DECISIONS: f64 = 1_000.0;
-
-/// Rewards per decision of subjects that got the policy, and of those that got the baseline. *Persisted.*
-///
-/// Decisions are compared only with those made while the holdout had the same share. Otherwise a busy season with a
-/// smaller holdout would count for the policy.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct HoldoutComparison {
-    /// Share of the holdout, 0 to 1.
-    pub share: f64,
-    /// Number of the comparison, from 1.
-    number: u64,
-    /// Rewards of decisions by the policy that it learned of.
-    pub policy: RewardSample,
-    /// Rewards of decisions by the policy that it did not learn of.
-    pub analysis: RewardSample,
-    /// Rewards of decisions by the baseline.
-    pub holdout: RewardSample,
-}
-
-impl HoldoutComparison {
-    fn sample(&mut self, treatment: Treatment) -> &mut RewardSample {
-        match treatment {
-            Treatment::Policy => &mut self.policy,
-            Treatment::Analysis => &mut self.analysis,
-            Treatment::Holdout => &mut self.holdout,
-        }
-    }
-}
 
 /// Sums from which the report is computed. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -92,8 +71,27 @@ pub struct EvaluationData {
     /// Number of decisions for which the model's scores were unusable.
     pub model_fallbacks: u64,
     /// Sums of what each arm would earn if everybody got it.
-    #[serde(default)]
     pub everybody: EverybodySums,
+    /// Sums by the values of context features.
+    pub segments: SegmentTable,
+    /// Rewards of all decisions by the policy, also of those that repeat an earlier one.
+    pub visits: GroupedSample,
+    /// Rewards against the model's expectations, lately.
+    pub calibration: RewardCalibration,
+    /// Features of the context as they come.
+    pub feature_watch: FeatureWatch,
+    /// Arms that the policy would have shown in shadow mode.
+    pub shadow: ShadowCounts,
+}
+
+/// Data about a decision that are kept until its rewards are known.
+pub(in crate::engine) struct DecisionEvaluation {
+    pub(in crate::engine) record: EvaluationRecord,
+    /// Score of the first position, if the policy drew that.
+    pub(in crate::engine) first_score: Option<FirstScore>,
+    pub(in crate::engine) keys: SegmentKeys,
+    /// Expected reward that the decision gave up against the best guess.
+    pub(in crate::engine) exploration_cost: f64,
 }
 
 impl EvaluationData {
@@ -119,6 +117,9 @@ impl EvaluationData {
         self.comparisons.clear();
         (self.arm_pairs, self.first_position) = (ArmPairs::default(), RewardSample::default());
         self.everybody = EverybodySums::default();
+        self.segments.restart();
+        self.visits = GroupedSample::default();
+        self.calibration = RewardCalibration::default();
         (self.exploration_weight, self.exploration_loss) = (0.0, 0.0);
     }
 
@@ -139,14 +140,17 @@ impl EvaluationData {
         self.comparisons_made
     }
 
-    fn sample(&mut self, (number, treatment): (u64, Treatment)) -> Option<&mut RewardSample> {
+    fn sample(&mut self, (number, treatment): (u64, Treatment)) -> Option<&mut GroupedSample> {
         self.comparisons.iter_mut().find(|c| c.number == number).map(|c| c.sample(treatment))
     }
 
-    /// Adds a decision with its rewards while nothing is known of them.
-    fn add_rewards(&mut self, record: &EvaluationRecord, total: f64, first: f64) {
-        if let Some(group) = record.comparison.and_then(|of| self.sample(of)) {
-            group.add(total);
+    /// Adds a decision of a subject in this group with its rewards while nothing is known of them.
+    fn add_rewards(&mut self, record: &EvaluationRecord, group: usize, total: f64, first: f64) {
+        if let Some(sample) = record.comparison.and_then(|of| self.sample(of)) {
+            sample.add(group, total);
+        }
+        if record.by_policy {
+            self.visits.add(group, total);
         }
         let Some((&(shown, _), rivals)) = record.compared_arms.split_first() else { return };
         self.first_position.add(first);
@@ -158,10 +162,19 @@ impl EvaluationData {
 
     /// Revises the total reward of a decision. `first` is the first position's reward before and after, if that
     /// changed.
-    fn revise_rewards(&mut self, record: &EvaluationRecord, total: (f64, f64), first: Option<(f64, f64)>) {
+    fn revise_rewards(
+        &mut self,
+        record: &EvaluationRecord,
+        group: usize,
+        total: (f64, f64),
+        first: Option<(f64, f64)>,
+    ) {
         // A comparison that was dropped for newer ones is not found, and not revised.
-        if let Some(group) = record.comparison.and_then(|of| self.sample(of)) {
-            group.revise(total.0, total.1);
+        if let Some(sample) = record.comparison.and_then(|of| self.sample(of)) {
+            sample.revise(group, total.0, total.1);
+        }
+        if record.by_policy {
+            self.visits.revise(group, total.0, total.1);
         }
         let (Some((before, after)), Some((&(shown, _), rivals))) = (first, record.compared_arms.split_first()) else {
             return;
@@ -184,40 +197,55 @@ impl EvaluationData {
         self.arm_pairs.free_places(|arm| there.contains(&arm));
     }
 
-    /// Adds a decision that showed `shown`. Returns its evaluation data, and the score of its first position if the policy
-    /// drew that.
+    /// Counts the context of a decision, and returns the keys of its segments.
+    fn count_context(&mut self, at_us: i64, decided: &DecisionRecord) -> SegmentKeys {
+        self.feature_watch.note(at_us, &decided.context);
+        self.shadow.add(decided);
+        self.segments.count(&decided.context)
+    }
+
+    /// Adds a decision that showed `shown`. A slot that only keeps accounts does not need the context.
     pub(in crate::engine) fn add_decision(
         &mut self,
         at_us: i64,
         decided: &DecisionRecord,
         shown: &[ShownArm],
         design: &SlotDesign,
-    ) -> (EvaluationRecord, Option<FirstScore>) {
+        accounting: bool,
+    ) -> DecisionEvaluation {
         let (record, drawn) = self.record(decided, shown, design);
         let silence = design.definition.goal.default_reward;
-        self.add_rewards(&record, shown.len() as f64 * silence, silence);
+        let total = shown.len() as f64 * silence;
+        let subjects: Vec<_> = subject_keys(&decided.subject).collect();
+        let group = subject_group(&subjects, decided.id);
+        self.add_rewards(&record, usize::from(group), total, silence);
+        let keys = if accounting { SegmentKeys::default() } else { self.count_context(at_us, decided) };
+        if let Some(of) = segment_group(&record) {
+            self.segments.add_reward(keys, of, total);
+        }
         if self.last_decision_us == 0 {
             self.last_event_us = at_us;
         }
         self.last_decision_us = at_us;
         self.decisions_since_event += 1;
         self.model_fallbacks += u64::from(decided.fallback == Some(Fallback::Model));
-        let mut score = None;
+        let (mut first_score, mut exploration_cost) = (None, 0.0);
         if let (true, Some(first)) = (drawn, decided.chosen.first()) {
-            score = self.score_everybody(at_us, decided, shown, design);
+            first_score =
+                if accounting { None } else { self.score_everybody(at_us, (decided, group, keys), shown, design) };
+            exploration_cost = (decided.best_expected - first.expected_reward).max(0.0);
             let kept = 1.0 - 1.0 / EXPLORATION_COST_DECISIONS;
             self.exploration_weight = kept * self.exploration_weight + 1.0;
-            self.exploration_loss =
-                kept * self.exploration_loss + (decided.best_expected - first.expected_reward).max(0.0);
+            self.exploration_loss = kept * self.exploration_loss + exploration_cost;
         }
-        (record, score)
+        DecisionEvaluation { record, first_score, keys, exploration_cost }
     }
 
     /// Adds a decision whose first position the policy drew to the figures of all arms that were scored.
     fn score_everybody(
         &mut self,
         at_us: i64,
-        decided: &DecisionRecord,
+        (decided, group, keys): (&DecisionRecord, u8, SegmentKeys),
         shown: &[ShownArm],
         design: &SlotDesign,
     ) -> Option<FirstScore> {
@@ -233,14 +261,20 @@ impl EvaluationData {
                 Some(ScoredIndex { arm, scored: ScoredArm { expected, spread, propensity: scored.propensity.into() } })
             })
             .collect();
-        let group = subject_keys(&decided.subject)
-            .next()
-            .unwrap_or_else(|| hash("subject", &[decided.id.as_bytes()]))
-            .word()
-            .to_le_bytes()[0];
         let half_life_us = design.definition.controls.half_life_us();
-        let eligible = decided.scored.len();
-        self.everybody.add((at_us, half_life_us), (&scored, eligible), shown.first()?.arm, group)
+        let (eligible, first) = (decided.scored.len(), shown.first()?.arm);
+        let decision = ScoredDecision { scored: &scored, eligible, first, group, keys };
+        self.everybody.add((at_us, half_life_us), decision, &mut self.segments)
+    }
+
+    /// Counts the reward of a decision's first position in the figures, or replaces it.
+    pub(in crate::engine) fn settle_first(&mut self, first: (&FirstScore, SegmentKeys), before: f64, after: f64) {
+        self.everybody.settle(first, before, after, &mut self.segments);
+    }
+
+    /// Compares the reward of a decision's first position with what the model expected.
+    pub(in crate::engine) fn calibrate(&mut self, score: &FirstScore, reward: f64) {
+        self.calibration.add(score.expected.into(), reward);
     }
 
     /// Notes that an event that counts arrived.
@@ -259,7 +293,12 @@ impl EvaluationData {
         let after = decision.shown[place].reward;
         let total: f64 = decision.shown.iter().map(|shown| shown.reward).sum();
         let first = (place == 0).then_some((before, after));
-        self.revise_rewards(record, (total - after + before, total), first);
+        let total_before = total - after + before;
+        let group = subject_group(&decision.subjects, decision.id);
+        self.revise_rewards(record, usize::from(group), (total_before, total), first);
+        if let Some(of) = segment_group(record) {
+            self.segments.revise_reward(decision.segments, of, total_before, total);
+        }
     }
 
     /// Returns the evaluation data of a decision, and whether the policy drew its first position.
@@ -288,7 +327,8 @@ impl EvaluationData {
         let mean = self.first_position.mean();
         let centre = if design.definition.goal.within_unit() { mean.clamp(0.0, 1.0) } else { mean };
         let drawn = compared_arms.is_some();
-        (EvaluationRecord { comparison, centre, compared_arms: compared_arms.unwrap_or_default() }, drawn)
+        let by_policy = asked && !shadow && treatment != Treatment::Holdout;
+        (EvaluationRecord { comparison, by_policy, centre, compared_arms: compared_arms.unwrap_or_default() }, drawn)
     }
 
     /// Adds the arms that the draw of the first position could have shown to the pairwise tests. Returns them, the
@@ -317,6 +357,15 @@ impl EvaluationData {
         let Some(at) = likeliest.iter().position(|(arm, _)| *arm == own) else { return Some(Vec::new()) };
         likeliest.swap(0, at);
         Some(likeliest)
+    }
+}
+
+/// Returns the group that a decision's reward is added to in its segments, or `None` for a decision that did not ask the policy.
+fn segment_group(record: &EvaluationRecord) -> Option<SegmentGroup> {
+    match record.comparison {
+        Some((_, Treatment::Holdout)) => Some(SegmentGroup::Holdout),
+        _ if record.by_policy => Some(SegmentGroup::Policy),
+        _ => None,
     }
 }
 

@@ -11,8 +11,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::segments::SegmentTable;
 use crate::{
-    engine::pending::FirstScore,
+    engine::pending::{FirstScore, SegmentKeys},
     stats::{DoublyRobustSums, GROUPS, RewardNoise, ScoredArm, math},
 };
 
@@ -34,8 +35,7 @@ pub struct EverybodySums {
     log_unit: f64,
     /// Time of the last decision, microseconds since 1970, or 0 if there was none.
     at_us: i64,
-    /// Number of decisions, and of those whose reward is known.
-    decisions: u64,
+    /// Number of decisions whose reward is known.
     settled: u64,
     /// Weight of the decisions, and weighted sum of what showing each arm by a floor of 1 would cost.
     floors_weight: f64,
@@ -47,6 +47,20 @@ pub struct EverybodySums {
 pub(in crate::engine) struct ScoredIndex {
     pub(in crate::engine) arm: u32,
     pub(in crate::engine) scored: ScoredArm,
+}
+
+/// Decision whose first position the policy drew.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct ScoredDecision<'a> {
+    /// Arms that are known to the learner, as they were scored.
+    pub(in crate::engine) scored: &'a [ScoredIndex],
+    /// Number of eligible arms.
+    pub(in crate::engine) eligible: usize,
+    /// Arm at the first position, by its index in the learner.
+    pub(in crate::engine) first: u32,
+    /// Group of the subject.
+    pub(in crate::engine) group: u8,
+    pub(in crate::engine) keys: SegmentKeys,
 }
 
 impl EverybodySums {
@@ -71,7 +85,7 @@ impl EverybodySums {
     }
 
     /// Lets earlier decisions fade up to `at_us`.
-    fn advance(&mut self, at_us: i64, half_life_us: i64) {
+    fn advance(&mut self, at_us: i64, half_life_us: i64, segments: &mut SegmentTable) {
         if self.at_us > 0 {
             self.log_weight += (at_us - self.at_us).max(0) as f64 / half_life_us.max(1) as f64;
         }
@@ -84,22 +98,21 @@ impl EverybodySums {
         self.log_unit += units;
         let factor = math::exp2(-units);
         self.arms.iter_mut().flatten().for_each(|arm| arm.scale(factor));
+        segments.scale(factor);
         self.noise.scale(factor);
         self.floors_weight *= factor;
         self.floors_cost *= factor;
     }
 
-    /// Adds a decision that drew `first` out of `eligible` arms, of which `scored` are known to the learner, for a subject of
-    /// this group. Returns the score that [`settle`](Self::settle) needs, or `None` if the arm has no sums.
+    /// Adds a decision to these sums and to those of its segments. Returns the score that [`settle`](Self::settle) needs, or
+    /// `None` if the first arm has no sums.
     pub(in crate::engine) fn add(
         &mut self,
         (at_us, half_life_us): (i64, i64),
-        (scored, eligible): (&[ScoredIndex], usize),
-        first: u32,
-        group: u8,
+        ScoredDecision { scored, eligible, first, group, keys }: ScoredDecision<'_>,
+        segments: &mut SegmentTable,
     ) -> Option<FirstScore> {
-        self.advance(at_us, half_life_us);
-        self.decisions += 1;
+        self.advance(at_us, half_life_us, segments);
         let fading = math::exp2(self.log_weight - self.log_unit);
         let mut score = None;
         let mean: f64 = scored.iter().map(|of| of.scored.propensity * of.scored.expected).sum();
@@ -112,6 +125,7 @@ impl EverybodySums {
             }
             let sums = self.arms[at].get_or_insert_with(|| DoublyRobustSums::new(eligible));
             let weight = sums.add(of_arm, fading, usize::from(group) % GROUPS);
+            segments.add_score(keys, arm, of_arm, weight);
             if arm == first {
                 #[expect(clippy::cast_possible_truncation, reason = "the numbers are single precision")]
                 let single = |number: f64| number as f32;
@@ -126,16 +140,26 @@ impl EverybodySums {
                 });
             }
         }
+        segments.add_draw(keys, first, fading);
         score
     }
 
-    /// Replaces the reward `before` of a decision's first position, or the expectation if it was not known, by `after`.
-    pub(in crate::engine) fn settle(&mut self, score: &FirstScore, before: f64, after: f64) {
+    /// Replaces the reward `before` of a decision's first position, or the expectation if it was not known, by `after`, here and
+    /// in the decision's segments.
+    pub(in crate::engine) fn settle(
+        &mut self,
+        (score, keys): (&FirstScore, SegmentKeys),
+        before: f64,
+        after: f64,
+        segments: &mut SegmentTable,
+    ) {
         let weight = score.weight(self.log_unit);
         let before = score.settled.then_some(before);
         let scored = score.scored();
         let Some(sums) = self.arms.get_mut(score.arm as usize).and_then(Option::as_mut) else { return };
-        sums.revise(weight, usize::from(score.group) % GROUPS, scored.score(before), scored.score(Some(after)));
+        let scores = (scored.score(before), scored.score(Some(after)));
+        sums.revise(weight, usize::from(score.group) % GROUPS, scores.0, scores.1);
+        segments.revise_score(keys, score.arm, weight, scores);
         if let Some(before) = before {
             self.noise.revise(weight.fading, &scored, before, after);
         } else {

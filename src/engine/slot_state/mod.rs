@@ -3,6 +3,8 @@
 //! Each part owns its rules and knows nothing of the slot that it belongs to. Module `apply` combines them: it is the
 //! only place that changes a slot.
 
+mod calibration;
+mod comparison;
 mod counters;
 mod delays;
 mod design;
@@ -10,6 +12,7 @@ mod evaluation;
 mod event_memory;
 mod everybody;
 mod exposure;
+mod feature_watch;
 mod goal_sums;
 mod learned_subjects;
 mod pairwise;
@@ -17,27 +20,42 @@ mod positions;
 mod provisional;
 mod requests;
 mod revisions;
+mod segments;
+mod series;
+mod shadow;
 mod winsorizing;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use calibration::RewardCalibration;
+pub use comparison::HoldoutComparison;
 pub(super) use counters::SlotCounters;
 pub use counters::{ArmCounters, Counters};
 pub(super) use delays::DelayModel;
 pub(super) use design::{AVAILABILITY, SlotDesign, upsert_arms};
-pub use evaluation::{EvaluationData, HoldoutComparison};
+pub(super) use evaluation::DecisionEvaluation;
+pub use evaluation::EvaluationData;
 pub(super) use event_memory::{EventMemory, RememberedEvent};
 pub use everybody::{EverybodySums, FIGURES_MAX};
 pub use exposure::{ArmPropensity, Exposure, ExposureEntry, ExposureScope};
+pub use feature_watch::{FeatureWatch, NumberSizes, ValueType, WATCHED_FEATURES_MAX, WatchedFeature};
 pub use goal_sums::GoalSums;
 pub(super) use goal_sums::{RewardChange, SumsSinceGoal};
 pub(super) use learned_subjects::LearnedSubjects;
 pub(super) use positions::PositionModel;
 pub(super) use provisional::{ProvisionalValue, ProvisionalValues};
 pub(super) use requests::RequestLog;
+pub use segments::{SEGMENT_CELLS_MAX, SEGMENT_VALUES_MAX, SegmentArm, SegmentFeature, SegmentTable, SegmentValue};
 pub(super) use winsorizing::ValueQuantiles;
+
+pub use series::{
+    OTHER_ARMS, SERIES_ARMS_MAX, SERIES_CELLS_MAX, SERIES_CELLS_MIN, SERIES_CELLS_TOTAL, SeriesArm, SeriesCounts,
+    SeriesKind, SeriesStep, SeriesTotals, SeriesValue, TimeSeries,
+};
+pub(super) use series::{SeriesDecision, SeriesReward};
+pub use shadow::ShadowCounts;
 
 use super::{decision_record::DecisionRecord, horizons::MemoryCounts, pending::DecisionQueues};
 use crate::{
@@ -76,6 +94,8 @@ pub struct SlotState {
     pub(super) learned_subjects: LearnedSubjects,
     /// Sums from which the report is computed.
     pub(super) evaluation: Arc<EvaluationData>,
+    /// Counts over time.
+    pub(super) series: TimeSeries,
 }
 
 impl SlotState {
@@ -99,6 +119,7 @@ impl SlotState {
             exposure: Exposure::default(),
             learned_subjects: LearnedSubjects::default(),
             evaluation: Arc::default(),
+            series: TimeSeries::default(),
         }
     }
 
@@ -134,6 +155,7 @@ impl SlotState {
             exposure: self.exposure.without_index(),
             learned_subjects: self.learned_subjects.without_index(),
             evaluation: Arc::clone(&self.evaluation),
+            series: self.series.clone(),
         }
     }
 
@@ -161,6 +183,14 @@ impl SlotState {
     /// Returns the revision of this number, if it is kept.
     pub fn revision(&self, number: u64) -> Option<&Revision> {
         self.design.revision(number)
+    }
+
+    /// Returns the definition of this revision, if it is kept.
+    pub fn definition_at(&self, number: u64) -> Option<Arc<Definition>> {
+        if number == self.design.revision {
+            return Some(Arc::clone(&self.design.definition));
+        }
+        self.design.revision(number).map(|revision| Arc::clone(&revision.definition))
     }
 
     /// Revisions that are kept, oldest first.

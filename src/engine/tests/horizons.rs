@@ -6,7 +6,7 @@ use crate::{
         hash,
         pending::{
             DecisionQueue, EvaluationRecord, EventRecord, EventRole, LazyEvaluation, PENDING_LIMITS, PendingDecision,
-            ShownArm, event_key, subject_keys,
+            SegmentKeys, ShownArm, event_key, subject_keys,
         },
     },
     slot::limits::{EVENT_MEMORY_US, PENDING_BYTES_MAX, REQUEST_MEMORY_US, REQUESTS_MAX, SHOWINGS_MAX},
@@ -87,6 +87,7 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
         id: DecisionId::new(1, at_us, count),
         at_us,
         first_score: None,
+        segments: SegmentKeys::default(),
         holdout: false,
         frozen: false,
         rows: Vec::new(),
@@ -95,6 +96,7 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
         subjects: [hash("subject", &[&count.to_be_bytes()])].into_iter().collect(),
         evaluation: LazyEvaluation::Decoded(EvaluationRecord {
             comparison: None,
+            by_policy: true,
             centre: 0.0,
             compared_arms: Vec::new(),
         }),

@@ -149,6 +149,7 @@ fn a_refund_of_part_of_the_money_counts_as_long_as_a_reversal_does() {
             use_value: true,
             cap: None,
             winsorize: None,
+            role: None,
         });
     });
     let bought = world.decide(for_subject(of("ann", "")));
@@ -165,7 +166,8 @@ fn a_refund_of_part_of_the_money_counts_as_long_as_a_reversal_does() {
 fn a_refund_joins_the_subject_s_purchase_before_its_session_s_later_showing() {
     let mut world = StateHarness::new(definition(&["a"]));
     world.update(|d| {
-        let refund = RewardKind { kind: "refund".into(), weight: -0.5, use_value: true, cap: None, winsorize: None };
+        let refund =
+            RewardKind { kind: "refund".into(), weight: -0.5, use_value: true, cap: None, winsorize: None, role: None };
         d.goal.kinds.push(refund);
     });
     let bought = world.decide(for_subject(of("ann", "tab1")));
@@ -290,7 +292,7 @@ fn a_sweep_forgets_in_every_slot() {
     assert_eq!(remembered(&world.state), ten);
     let recent_us = at_us - 3_500;
     let horizons = Horizons { decisions_us: at_us - 6_500, recent_us, rewards_us: at_us - 8_500 };
-    let step = Step { at_us, number: None, sweep: Some(horizons) };
+    let step = Step { at_us, number: None, slots: 1, sweep: Some(horizons) };
     let (ledger, mut parts) = world.state.clone().split(3);
     for part in &mut parts {
         part.sweep(step, None);

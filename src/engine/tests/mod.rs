@@ -27,6 +27,7 @@ mod decisions;
 mod evaluation;
 mod everybody;
 mod horizons;
+mod identity;
 mod lateness;
 mod loud_subjects;
 mod ownership;
@@ -35,8 +36,10 @@ mod recalls;
 mod reports;
 mod rewards;
 mod rules;
+mod segments;
 mod snapshots;
 mod time;
+mod unknown_arms;
 mod winsorizing;
 
 const HOUR_US: i64 = 3_600_000_000;
@@ -60,8 +63,14 @@ fn definition(arms: &[&str]) -> Definition {
             schedule: crate::slot::Schedule::default(),
         })
     };
-    let kind =
-        |kind: &str, weight, use_value, cap| RewardKind { kind: kind.into(), weight, use_value, cap, winsorize: None };
+    let kind = |kind: &str, weight, use_value, cap| RewardKind {
+        kind: kind.into(),
+        weight,
+        use_value,
+        cap,
+        winsorize: None,
+        role: None,
+    };
     let goal = Goal {
         kinds: vec![kind("click", 1.0, false, Some(1.0)), kind("buy", 0.5, true, None)],
         window_us: HOUR_US,
@@ -84,6 +93,7 @@ impl StateHarness {
         // Everybody gets the policy, unless a test asks for a holdout.
         let mut definition = definition;
         definition.controls.holdout.get_or_insert(0.0);
+        definition.controls.floor.get_or_insert(0.0);
         world.change(Change::Create(definition)).unwrap();
         world
     }

@@ -179,7 +179,7 @@ fn check(what: &str, world: &StateHarness, decisions: &[(i64, Arc<DecisionRecord
     }
     if !slates {
         let (cost, error) = mean(&drawn.costs);
-        let said = preview.exploration_cost_per_day.after.value / preview.decisions_per_day;
+        let said = preview.exploration_cost_per_1000.after.value / 1_000.0;
         assert!((cost - said).abs() <= 5.0 * error + 1e-9, "{what}: cost {cost} drawn, {said} previewed");
     }
     for rule in preview.rules.iter().filter(|rule| rule.fires.after.is_some()) {
@@ -268,7 +268,10 @@ fn rules_are_previewed_with_how_often_they_apply() {
     assert_eq!((preview.rules[0].fires.before, preview.rules[0].keeps_out.after), (None, fires));
     rules("boost", vec![rule("more e", "arm.id == 'e'", Effect::Boost { factor: 3.0 })]);
     rules("pin", vec![rule("d first", "arm.id == 'd' && context.hour < 6", Effect::Pin { position: 1 })]);
-    rules("share", vec![out, rule("some c", "arm.id == 'c'", Effect::ProbabilityBounds { min: Some(0.3), max: None })]);
+    rules(
+        "share",
+        vec![out, rule("some c", "arm.id == 'c'", Effect::ProbabilityBounds { floor: Some(0.3), ceiling: None })],
+    );
     let evidence = Effect::Evidence { confidence: 0.9, than: crate::slot::Comparand::Reward(0.3) };
     rules("evidence", vec![rule("sure", "arm.id in ['a', 'd']", evidence)]);
 }
@@ -328,14 +331,14 @@ fn warnings_are_given() {
     has(&warned(&|d| d.rules = vec![cap.clone()]), "Caps are taken for not reached");
     let unknown = rule("typo", "context.loyality == 'gold'", Effect::Exclude);
     has(&warned(&|d| d.rules = vec![unknown.clone()]), "could not be evaluated in 100.0 %");
-    let least = |min| Effect::ProbabilityBounds { min: Some(min), max: None };
+    let least = |min| Effect::ProbabilityBounds { floor: Some(min), ceiling: None };
     // Which arms this condition matches cannot be known before there is a request.
     let gold_or_none = "context.loyalty == 'gold' || arm.id == 'none'";
     let gold = rule("gold", gold_or_none, least(0.3));
-    has(&warned(&|d| d.rules = vec![gold.clone()]), "least probabilities would add up to more than 100 %");
+    has(&warned(&|d| d.rules = vec![gold.clone()]), "the floors would add up to more than 100 %");
     let gold = rule("gold", gold_or_none, least(0.1));
     let warnings = warned(&|d| d.rules = vec![gold.clone()]);
-    assert!(!warnings.iter().any(|w| w.contains("least probabilities")), "{warnings:?}");
+    assert!(!warnings.iter().any(|w| w.contains("floors would add up")), "{warnings:?}");
     let few = previewed(&world, &view(&world), &decisions[..5]).warnings;
     has(&few, "Only 5 past decisions");
     let none = previewed(&world, &view(&world), &[]);

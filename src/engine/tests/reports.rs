@@ -37,7 +37,14 @@ fn the_report_says_what_was_counted() {
 fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
     let mut world = StateHarness::new(definition(&["a"]));
     world.update(|d| {
-        let kind = RewardKind { kind: "buy".into(), weight: 1.0, use_value: true, cap: None, winsorize: Some(0.9) };
+        let kind = RewardKind {
+            kind: "buy".into(),
+            weight: 1.0,
+            use_value: true,
+            cap: None,
+            winsorize: Some(0.9),
+            role: None,
+        };
         d.goal.kinds = vec![kind];
     });
     for i in 0..200 {
@@ -67,8 +74,14 @@ fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
 fn the_interval_of_money_waits_for_enough_purchases() {
     let mut world = StateHarness::new(definition(&["a"]));
     world.update(|d| {
-        let kind =
-            |kind: &str, weight| RewardKind { kind: kind.into(), weight, use_value: true, cap: None, winsorize: None };
+        let kind = |kind: &str, weight| RewardKind {
+            kind: kind.into(),
+            weight,
+            use_value: true,
+            cap: None,
+            winsorize: None,
+            role: None,
+        };
         d.goal.kinds = vec![kind("buy", 1.0), kind("refund", -1.0)];
     });
     let arm = |world: &StateHarness| report(&world.state.slot("offers").unwrap().view()).arms.remove(0);

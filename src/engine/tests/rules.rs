@@ -117,7 +117,7 @@ fn rules_exclude_pin_boost_and_share() {
     let p = |decision: Decision| -> Vec<f64> {
         decision.explanation.unwrap().candidates.iter().map(|c| c.propensity).collect()
     };
-    let share = Effect::ProbabilityBounds { min: Some(0.25), max: Some(0.3) };
+    let share = Effect::ProbabilityBounds { floor: Some(0.25), ceiling: Some(0.3) };
     let shares = p(with(vec![rule("a quarter", "arm.id != 'b'", share)], 1));
     assert!(
         shares[0] >= 0.25 && shares[2] >= 0.25 && shares[0] <= 0.3 + 1e-12 && shares[2] <= 0.3 + 1e-12,

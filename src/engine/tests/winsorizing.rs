@@ -7,7 +7,14 @@ use super::*;
 fn winsorized_world() -> StateHarness {
     let mut world = StateHarness::new(definition(&["a"]));
     world.update(|d| {
-        let kind = RewardKind { kind: "buy".into(), weight: 1.0, use_value: true, cap: None, winsorize: Some(0.99) };
+        let kind = RewardKind {
+            kind: "buy".into(),
+            weight: 1.0,
+            use_value: true,
+            cap: None,
+            winsorize: Some(0.99),
+            role: None,
+        };
         d.goal.kinds = vec![kind];
         d.model = ModelSpec::linear(None, None);
     });

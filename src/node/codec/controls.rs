@@ -32,6 +32,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls>
         stickiness,
         simulated,
         subject_limit,
+        experiment,
     } = controls;
     Ok(Controls {
         exploration,
@@ -53,6 +54,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls>
         stickiness: stickiness.map(decode_stickiness).transpose()?,
         simulated,
         subject_limit,
+        experiment,
     })
 }
 
@@ -125,6 +127,7 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         stickiness,
         simulated,
         subject_limit,
+        experiment,
     } = controls;
     log::Controls {
         exploration: *exploration,
@@ -146,6 +149,7 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         stickiness: stickiness.map(encode_stickiness),
         simulated: *simulated,
         subject_limit: *subject_limit,
+        experiment: experiment.clone(),
     }
 }
 

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, PortfolioSpec, Sharing},
     slot::{
-        Aggregation, Arm, Comparand, Consent, Definition, Effect, Goal, Learning, OnError, RewardKind, Rule, Schedule,
-        SlotKind, Unavailable,
+        Aggregation, Arm, Comparand, Consent, Definition, Effect, Goal, KindRole, Learning, OnError, RewardKind, Rule,
+        Schedule, SlotKind, Unavailable,
     },
 };
 
@@ -32,6 +32,7 @@ pub(super) fn decode_definition(definition: Option<log::Definition>) -> DecodeRe
         controls,
         default_consent,
         rules,
+        default_floor,
     } = definition.ok_or_else(|| DecodeError::missing("the definition"))?;
     Ok(Arc::new(Definition {
         id: parse_slot_id(&slot)?,
@@ -46,6 +47,7 @@ pub(super) fn decode_definition(definition: Option<log::Definition>) -> DecodeRe
         controls: decode_controls(controls.ok_or_else(|| DecodeError::missing("controls"))?)?,
         default_consent: Consent::from_number(default_consent)?,
         rules: rules.into_iter().map(decode_rule).collect::<DecodeResult<_>>()?,
+        default_floor,
     }))
 }
 
@@ -77,16 +79,13 @@ fn decode_goal(goal: Option<log::Goal>) -> DecodeResult<Goal> {
         click_model,
         grace_period_us,
         reversal_window_us,
+        currency,
     } = goal.ok_or_else(|| DecodeError::missing("the goal"))?;
-    let kind = |log::RewardKind { kind, weight, use_value, cap, winsorize }| RewardKind {
-        kind,
-        weight,
-        use_value,
-        cap,
-        winsorize,
+    let kind = |log::RewardKind { kind, weight, use_value, cap, winsorize, role }| {
+        Ok(RewardKind { kind, weight, use_value, cap, winsorize, role: KindRole::from_optional(role, 0)? })
     };
     Ok(Goal {
-        kinds: kinds.into_iter().map(kind).collect(),
+        kinds: kinds.into_iter().map(kind).collect::<DecodeResult<_>>()?,
         default_reward,
         window_us,
         aggregation: Aggregation::from_number(aggregation)?,
@@ -94,6 +93,7 @@ fn decode_goal(goal: Option<log::Goal>) -> DecodeResult<Goal> {
         click_model: ClickModel::from_number(click_model)?,
         grace_period_us,
         reversal_window_us,
+        currency,
     })
 }
 
@@ -142,7 +142,7 @@ fn decode_effect(effect: log::rule::Effect) -> Effect {
         }
         In::Pin(position) => Effect::Pin { position },
         In::Boost(factor) => Effect::Boost { factor },
-        In::Bounds(log::Bounds { min, max }) => Effect::ProbabilityBounds { min, max },
+        In::Bounds(log::Bounds { floor, ceiling }) => Effect::ProbabilityBounds { floor, ceiling },
         In::SubjectCap(log::SubjectCap { count, window_us, together }) => {
             Effect::SubjectCap { count, window_us, together }
         }

@@ -26,6 +26,7 @@ pub(super) fn encode_definition(definition: &Definition) -> log::Definition {
         controls: Some(encode_controls(&definition.controls)),
         default_consent: definition.default_consent.number(),
         rules: definition.rules.iter().map(encode_rule).collect(),
+        default_floor: definition.default_floor,
     }
 }
 
@@ -51,6 +52,7 @@ fn encode_goal(goal: &Goal) -> log::Goal {
         use_value: kind.use_value,
         cap: kind.cap,
         winsorize: kind.winsorize,
+        role: optional_number(kind.role, 0),
     };
     log::Goal {
         kinds: goal.kinds.iter().map(kind).collect(),
@@ -61,6 +63,7 @@ fn encode_goal(goal: &Goal) -> log::Goal {
         click_model: goal.click_model.number(),
         grace_period_us: goal.grace_period_us,
         reversal_window_us: goal.reversal_window_us,
+        currency: goal.currency.clone(),
     }
 }
 
@@ -111,7 +114,7 @@ fn encode_effect(effect: &Effect) -> log::rule::Effect {
         }),
         Effect::Pin { position } => Out::Pin(*position),
         Effect::Boost { factor } => Out::Boost(*factor),
-        Effect::ProbabilityBounds { min, max } => Out::Bounds(log::Bounds { min: *min, max: *max }),
+        Effect::ProbabilityBounds { floor, ceiling } => Out::Bounds(log::Bounds { floor: *floor, ceiling: *ceiling }),
         Effect::SubjectCap { count, window_us, together } => {
             Out::SubjectCap(log::SubjectCap { count: *count, window_us: *window_us, together: *together })
         }

@@ -64,7 +64,8 @@ fn definition() -> Definition {
             schedule: crate::slot::Schedule::default(),
         })
     };
-    let kind = RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
+    let kind =
+        RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None, role: None };
     let goal = Goal { kinds: vec![kind], window_us: DAY_US, ..Goal::default() };
     Definition { arms: vec![arm("a"), arm("b")], goal, ..Definition::new(slot_id()) }
 }

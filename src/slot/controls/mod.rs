@@ -72,6 +72,9 @@ pub struct Controls {
     /// follows the slot's traffic.
     #[serde(default)]
     pub subject_limit: Option<u32>,
+    /// Experiment whose holdout, test and analysis groups the slot shares, or `None` for groups of its own.
+    #[serde(default)]
+    pub experiment: Option<String>,
 }
 
 impl Controls {
@@ -136,7 +139,7 @@ impl Controls {
         }
     }
 
-    /// Floor of every arm's probability.
+    /// Floor of every arm's probability, or 0 if it is omitted. [`Definition::floor`](super::Definition::floor) knows the default.
     pub fn floor(&self) -> f64 {
         self.floor.unwrap_or(0.0)
     }
@@ -238,6 +241,9 @@ impl Controls {
         }
         if self.salt.as_ref().is_some_and(|salt| salt.len() > SALT_BYTES_MAX) {
             return fail("salt", format!("has more than {SALT_BYTES_MAX} bytes"));
+        }
+        if self.experiment.as_ref().is_some_and(|name| name.len() > SALT_BYTES_MAX) {
+            return fail("experiment", format!("has more than {SALT_BYTES_MAX} bytes"));
         }
         if let Stickiness::For(us) = self.stickiness()
             && !(MINUTE_US..=STICKY_US_MAX).contains(&us)

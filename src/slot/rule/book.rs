@@ -354,6 +354,12 @@ impl RuleBook {
         if reads.any_name || !reads.names.iter().all(settled) { None } else { table.get(arm).copied() }
     }
 
+    /// Returns whether the rule's condition reads the arm alone, so that it matches the same arms in every request.
+    pub fn reads_arms_alone(&self, rule: usize) -> bool {
+        let program = self.entries.get(rule).and_then(|entry| entry.program.as_ref());
+        program.is_none_or(|program| program.request.is_empty() && program.both.is_empty())
+    }
+
     /// Parts of the rule's condition that read context and subject alone.
     pub(super) fn request_condition(&self, rule: usize) -> &[Expression] {
         let program = self.entries.get(rule).and_then(|entry| entry.program.as_ref());

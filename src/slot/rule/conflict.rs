@@ -92,7 +92,7 @@ impl RuleBook {
         let mut checked: Vec<&[Expression]> = Vec::new();
         for (i, rule) in self.active() {
             let condition = self.request_condition(i);
-            let sets_floor = matches!(rule.effect, Effect::ProbabilityBounds { min: Some(_), .. });
+            let sets_floor = matches!(rule.effect, Effect::ProbabilityBounds { floor: Some(_), .. });
             if sets_floor && !condition.is_empty() && !checked.contains(&condition) {
                 self.check_bounds_where(condition, controls)?;
                 checked.push(condition);
@@ -109,51 +109,51 @@ impl RuleBook {
         let mut most: Vec<Option<(f64, usize)>> = vec![None; arms];
         let mut last = None;
         for (i, rule) in self.active() {
-            let Effect::ProbabilityBounds { min, max } = rule.effect else { continue };
+            let Effect::ProbabilityBounds { floor, ceiling } = rule.effect else { continue };
             for arm in (0..arms).filter(|&arm| self.certain_where(i, arm, condition) == Some(Verdict::Yes)) {
-                if let (Some(min), Some(least)) = (min, least.get_mut(arm)) {
+                if let (Some(floor), Some(least)) = (floor, least.get_mut(arm)) {
                     last = Some(i);
-                    if least.is_none_or(|(other, _)| min > other) {
-                        *least = Some((min, i));
+                    if least.is_none_or(|(other, _)| floor > other) {
+                        *least = Some((floor, i));
                     }
                 }
-                if let (Some(max), Some(most)) = (max, most.get_mut(arm))
-                    && most.is_none_or(|(other, _)| max < other)
+                if let (Some(ceiling), Some(most)) = (ceiling, most.get_mut(arm))
+                    && most.is_none_or(|(other, _)| ceiling < other)
                 {
-                    *most = Some((max, i));
+                    *most = Some((ceiling, i));
                 }
             }
         }
         for ((least, most), arm) in least.iter().zip(&most).zip(self.arms()) {
-            if let (Some((min, a)), Some((max, b))) = (least, most)
-                && min > max
+            if let (Some((floor, a)), Some((ceiling, b))) = (least, most)
+                && floor > ceiling
             {
                 let message = format!(
-                    "is {min}, but '{}' (rules[{b}]) allows '{}' {max} at most; lower one or raise the other",
+                    "is {floor}, but '{}' (rules[{b}]) allows '{}' {ceiling} at most; lower one or raise the other",
                     self.name(*b),
                     arm.id
                 );
-                return Err(FieldError::new(format!("rules[{a}].bounds.min"), message));
+                return Err(FieldError::new(format!("rules[{a}].bounds.floor"), message));
             }
         }
         let share = |arm: &Arm| controls.arm_bounds.get(&arm.id).copied().unwrap_or_default();
         for (least, arm) in least.iter().zip(self.arms()) {
             let ceiling = share(arm).ceiling.unwrap_or(controls.ceiling());
-            if let Some((min, a)) = least
-                && *min > ceiling
+            if let Some((floor, a)) = least
+                && *floor > ceiling
             {
                 let message = format!(
-                    "is {min}, above the ceiling {ceiling} that the controls set for '{}'; lower one or raise the other",
+                    "is {floor}, above the ceiling {ceiling} that the controls set for '{}'; lower one or raise the other",
                     arm.id
                 );
-                return Err(FieldError::new(format!("rules[{a}].bounds.min"), message));
+                return Err(FieldError::new(format!("rules[{a}].bounds.floor"), message));
             }
         }
         let floor = |arm: &Arm| share(arm).floor.unwrap_or(controls.floor());
         let sum: f64 = least
             .iter()
             .zip(self.arms())
-            .map(|(least, arm)| least.map_or(floor(arm), |(min, _)| min.max(floor(arm))))
+            .map(|(least, arm)| least.map_or(floor(arm), |(least, _)| least.max(floor(arm))))
             .sum();
         let Some(last) = last else {
             // The floor of all arms is reduced if there is too little probability left; floors of single arms are not.
@@ -163,22 +163,18 @@ impl RuleBook {
             }
             return Ok(());
         };
-        let shares: f64 = least.iter().flatten().map(|(min, _)| min).sum();
+        let shares: f64 = least.iter().flatten().map(|(floor, _)| floor).sum();
         if shares > 1.0 + ROUNDING {
             let mut setters: Vec<usize> = least.iter().flatten().map(|(_, rule)| *rule).collect();
             setters.sort_unstable();
             setters.dedup();
-            let message = format!(
-                "with {} the least probabilities of the arms come to {shares:.4}, above 1; lower them",
-                self.list(&setters)
-            );
-            return Err(FieldError::new(format!("rules[{last}].bounds.min"), message));
+            let message =
+                format!("with {} the floors of the arms come to {shares:.4}, above 1; lower them", self.list(&setters));
+            return Err(FieldError::new(format!("rules[{last}].bounds.floor"), message));
         }
         if sum > 1.0 + ROUNDING {
-            let message = format!(
-                "with the floors of the other arms the least probabilities come to {sum:.4}, above 1; lower one"
-            );
-            return Err(FieldError::new(format!("rules[{last}].bounds.min"), message));
+            let message = format!("with the floors of the other arms they come to {sum:.4}, above 1; lower one");
+            return Err(FieldError::new(format!("rules[{last}].bounds.floor"), message));
         }
         Ok(())
     }

@@ -84,9 +84,9 @@ pub enum Effect {
     /// The probability of each arm is bounded.
     ProbabilityBounds {
         /// Least probability.
-        min: Option<f64>,
+        floor: Option<f64>,
         /// Greatest probability.
-        max: Option<f64>,
+        ceiling: Option<f64>,
     },
     /// The arms are shown at most this often to one subject.
     SubjectCap {
@@ -214,7 +214,7 @@ impl Effect {
                     fail("boost.factor", format!("is {factor}; must be above 0 and at most {BOOST_MAX}"))
                 }
             }
-            Effect::ProbabilityBounds { min, max } => check_probability_bounds(*min, *max),
+            Effect::ProbabilityBounds { floor, ceiling } => check_probability_bounds(*floor, *ceiling),
             Effect::SubjectCap { count, window_us, together: _ } => {
                 if *count == 0 {
                     return fail("subject_cap.count", "is 0; to show them to nobody use exclude".into());
@@ -253,23 +253,23 @@ impl Effect {
     }
 }
 
-fn check_probability_bounds(min: Option<f64>, max: Option<f64>) -> Result<(), FieldError> {
-    if min.is_none() && max.is_none() {
-        return Err(FieldError::new("bounds", "says nothing; set min, max or both"));
+fn check_probability_bounds(floor: Option<f64>, ceiling: Option<f64>) -> Result<(), FieldError> {
+    if floor.is_none() && ceiling.is_none() {
+        return Err(FieldError::new("bounds", "says nothing; set floor, ceiling or both"));
     }
-    if let Some(min) = min {
-        within("bounds.min", min, 0.0, 1.0)?;
+    if let Some(floor) = floor {
+        within("bounds.floor", floor, 0.0, 1.0)?;
     }
-    if let Some(max) = max {
-        if max == 0.0 {
-            return Err(FieldError::new("bounds.max", "is 0; to show them to nobody use exclude"));
+    if let Some(ceiling) = ceiling {
+        if ceiling == 0.0 {
+            return Err(FieldError::new("bounds.ceiling", "is 0; to show them to nobody use exclude"));
         }
-        within("bounds.max", max, 0.0, 1.0)?;
+        within("bounds.ceiling", ceiling, 0.0, 1.0)?;
     }
-    match (min, max) {
-        (Some(min), Some(max)) if min > max => {
-            let message = format!("is {min}, above the greatest probability {max}; lower one or raise the other");
-            Err(FieldError::new("bounds.min", message))
+    match (floor, ceiling) {
+        (Some(floor), Some(ceiling)) if floor > ceiling => {
+            let message = format!("is {floor}, above the ceiling {ceiling}; lower one or raise the other");
+            Err(FieldError::new("bounds.floor", message))
         }
         _ => Ok(()),
     }

@@ -66,6 +66,18 @@ impl RewardSample {
         self.sum_sq += after * after - before * before;
     }
 
+    /// Returns the sums of a stream of the same mean and variance with fewer rewards, by this factor.
+    #[must_use]
+    pub fn thinned(self, factor: f64) -> Self {
+        if self.count == 0 || factor <= 1.0 {
+            return self;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number from 1 to the count")]
+        let count = (self.count as f64 / factor).max(1.0) as u64;
+        let part = count as f64 / self.count as f64;
+        Self { count, sum: part * self.sum, sum_sq: part * self.sum_sq }
+    }
+
     /// Returns the sums of both streams together.
     #[must_use]
     pub fn with(self, other: Self) -> Self {

@@ -208,12 +208,15 @@ impl DoublyRobustSums {
         }
     }
 
+    /// Creates sums without groups of subjects, whose decisions get their weights from elsewhere.
+    pub fn without_groups() -> Self {
+        Self { groups: Vec::new(), ..Self::new(1) }
+    }
+
     /// Adds a decision in which the arm was scored, and takes the expected reward for the reward. Returns the decision's weight.
     ///
     /// `fading` is the weight of the decision by its time, and `group` that of its subject, below [`GROUPS`].
     pub fn add(&mut self, scored: ScoredArm, fading: f64, group: usize) -> DecisionWeight {
-        let ScoredArm { expected, spread, .. } = scored;
-        let inverse = scored.inverse();
         // Single precision, so that a decision can keep the weight in four bytes and give it back as it was.
         #[expect(clippy::cast_possible_truncation, reason = "a number between 0 and 1")]
         let stabilised = {
@@ -221,7 +224,15 @@ impl DoublyRobustSums {
             f64::from((1.0 / (root * root.sqrt())) as f32)
         };
         let weight = DecisionWeight { stabilised, fading };
-        self.inverse_propensity += (inverse - self.inverse_propensity) / WEIGHT_DECISIONS;
+        self.inverse_propensity += (scored.inverse() - self.inverse_propensity) / WEIGHT_DECISIONS;
+        self.add_weighted(scored, weight, group);
+        weight
+    }
+
+    /// Adds a decision with a weight that was known before its arm was drawn.
+    pub fn add_weighted(&mut self, scored: ScoredArm, weight: DecisionWeight, group: usize) {
+        let ScoredArm { expected, spread, .. } = scored;
+        let (inverse, fading) = (scored.inverse(), weight.fading);
         let (first, second) = (weight.first(), weight.second());
         self.weight += first;
         self.weight_squares += second;
@@ -235,6 +246,10 @@ impl DoublyRobustSums {
             of_group.0 += first;
         }
         self.revise(weight, group, 0.0, expected);
+        if self.groups.is_empty() {
+            // Sums whose weights come from elsewhere are asked for their figure only.
+            return;
+        }
         let belief = &mut self.belief;
         belief.weight += fading;
         belief.expected += fading * expected;
@@ -244,7 +259,6 @@ impl DoublyRobustSums {
             *size += fading * (expected.abs() + spread) * inverse;
             *squares += fading * square(spread) * inverse;
         }
-        weight
     }
 
     /// Changes the score of a decision.
@@ -296,7 +310,7 @@ impl DoublyRobustSums {
 
     /// Ratio of the variance over groups of subjects to that over decisions, at least 1, or `None` if nothing varies.
     pub fn design_effect(&self) -> Option<f64> {
-        if self.weight <= 0.0 {
+        if self.weight <= 0.0 || self.groups.is_empty() {
             return None;
         }
         let (mean, measured) = (self.mean(), self.measured());

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, ReflectMessage as _, Value};
 
-use super::super::{
-    schema,
-    time::{duration_text, time_text},
+use super::super::schema;
+use crate::{
+    node::{duration_text, time_text},
+    slot::{Arm, Definition, Named as _},
 };
-use crate::slot::{Arm, Definition, Named as _};
 
 /// Fields without a line: a list of arms has its own differences, and every change has another revision.
 const SILENT: [&str; 2] = ["slotwise.v1.Slot.arms", "slotwise.v1.Slot.revision"];

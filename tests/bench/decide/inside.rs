@@ -98,7 +98,7 @@ fn rules() -> Vec<Rule> {
         paused: false,
     };
     let boost = || Effect::Boost { factor: 1.1 };
-    let share = || Effect::ProbabilityBounds { min: Some(0.01), max: None };
+    let share = || Effect::ProbabilityBounds { floor: Some(0.01), ceiling: None };
     let conditions = [
         ("arm.brand == 'b3'", boost()),
         ("arm.price > 40.0 && context.text0 == 'word1'", boost()),
@@ -114,7 +114,7 @@ fn rules() -> Vec<Rule> {
         ("arm.price > context.number1 * 50.0", boost()),
         ("arm.price < context.number2", boost()),
         ("context.text5 == 'word0' || arm.discount > 0.4", boost()),
-        ("arm.id == 'product-0007'", Effect::ProbabilityBounds { min: None, max: Some(0.6) }),
+        ("arm.id == 'product-0007'", Effect::ProbabilityBounds { floor: None, ceiling: Some(0.6) }),
         ("subject.id == 'somebody' && arm.sale", Effect::Exclude),
         ("arm.category == 'c4' && context.number3 >= 1.0", boost()),
         ("arm.price >= 10.0 && arm.price <= 30.0", boost()),

@@ -66,15 +66,28 @@ impl SlotPlayer {
             use_value: stream.money,
             cap: (!stream.money).then_some(1.0),
             winsorize: stream.winsorize,
+            role: None,
         };
-        let nothing =
-            RewardKind { kind: NOTHING.to_owned(), weight: 0.0, use_value: false, cap: None, winsorize: None };
+        let nothing = RewardKind {
+            kind: NOTHING.to_owned(),
+            weight: 0.0,
+            use_value: false,
+            cap: None,
+            winsorize: None,
+            role: None,
+        };
         let arms = stream.rounds.first().map_or(0, |round| round.expected.len());
         let definition = Definition {
             arms: (0..arms).map(new_arm).collect(),
             goal: Goal { kinds: vec![earned, nothing], ..Goal::default() },
             model: settings.model.unwrap_or_default(),
-            controls: Controls { holdout: Some(0.0), half_life_us: settings.half_life_us, ..Controls::default() },
+            controls: Controls {
+                holdout: Some(0.0),
+                // What a slot learns is measured without the floor by which reports measure its arms.
+                floor: Some(0.0),
+                half_life_us: settings.half_life_us,
+                ..Controls::default()
+            },
             ..Definition::new(slot.clone())
         };
         let mut player = Self {

@@ -77,6 +77,7 @@ pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Resu
         use_value: false,
         cap: Some(1.0),
         winsorize: None,
+        role: None,
     };
     // Rewards are kinds and not values, so that every reward is known to lie in [0, 1].
     let kinds = vec![kind(CORRECT, 1.0), RewardKind { cap: None, ..kind(WRONG, 0.0) }];
@@ -90,6 +91,8 @@ pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Resu
             policy: Some(options.policy),
             exploration: options.exploration,
             holdout: Some(0.0),
+            // What a slot learns is measured without the floor by which reports measure its arms.
+            floor: Some(0.0),
             ..Controls::default()
         },
         ..Definition::new(slot_id(options, dataset, seed)?)

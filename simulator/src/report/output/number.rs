@@ -37,6 +37,8 @@ impl Unit {
             | Metric::Share
             | Metric::IntervalCoverage
             | Metric::PopulationCoverage
+            | Metric::FiguresShown
+            | Metric::WhoWantsWhat
             | Metric::FalseConfidence
             | Metric::CountedError
             | Metric::FallbackShare => Self::Part,

@@ -17,6 +17,7 @@ use super::{
     setup::{AdaptProbe, Setup, ShareProbe},
     step::{EventAnswer, StepContext},
     tally::{PolicyTally, bucket},
+    truth::FadedTruth,
 };
 use crate::{
     environment::{Environment, ShopperOutcome, Visit},
@@ -28,19 +29,6 @@ pub const EPOCH_US: i64 = 1_767_571_200_000_000;
 
 /// Approximate maximum of predicted rewards that are kept of a replication.
 const PREDICTIONS_KEPT: u64 = 400;
-
-/// True expected reward of an arm over the times it was shown, faded as the slot fades its observations.
-#[derive(Debug, Clone, Copy, Default)]
-struct FadedTruth {
-    /// Faded sum of the true expected rewards.
-    sum: f64,
-    /// Faded number of showings.
-    weight: f64,
-    /// Time of the last showing.
-    last_us: f64,
-    /// Number of showings, without fading.
-    showings: u64,
-}
 
 /// Books of one policy in one replication. The owner of the service reports decisions and answers to it.
 #[derive(Debug)]
@@ -58,6 +46,8 @@ pub(crate) struct Agent<'a> {
     latest_us: f64,
     /// Truth about each arm, averaged over the times it was shown.
     truths: Vec<FadedTruth>,
+    /// The truth about what each arm would have earned in all decisions in which it could be shown.
+    everybody: Vec<FadedTruth>,
     /// Regret of the policy and of uniform choice, by watched change and block.
     blocks: Vec<Vec<(f64, f64)>>,
     outcomes: Vec<ShopperOutcome>,
@@ -76,6 +66,7 @@ impl<'a> Agent<'a> {
             closed_until_us: 0.0,
             latest_us: f64::INFINITY,
             truths: vec![FadedTruth::default(); environment.arms().len()],
+            everybody: vec![FadedTruth::default(); environment.arms().len()],
             blocks: vec![Vec::new(); setup.changes.len()],
             outcomes: Vec::new(),
         }
@@ -121,6 +112,7 @@ impl<'a> Agent<'a> {
 
     fn forget(&mut self) {
         self.truths.fill(FadedTruth::default());
+        self.everybody.fill(FadedTruth::default());
     }
 
     /// Returns the time at which the next event arrives and is let in, or `None` without any event.
@@ -276,15 +268,13 @@ impl<'a> Agent<'a> {
         let StepContext { environment, visit, truth, catalogue, .. } = *step;
         let half_life_us = self.definition.controls.half_life_us() as f64;
         let nothing = environment.nothing();
+        let at_us = visit.now.at_us;
         for (place, &arm) in chosen.iter().enumerate() {
             let beyond = if catalogue.in_stock[arm] { truth.expected[arm] - nothing } else { 0.0 };
-            let FadedTruth { sum, weight, last_us, showings } = &mut self.truths[arm];
-            // Answers can arrive out of order.
-            let kept = (-(visit.now.at_us - *last_us).max(0.0) / half_life_us).exp2();
-            *sum = *sum * kept + nothing + looked(place) * beyond;
-            *weight = *weight * kept + 1.0;
-            *last_us = last_us.max(visit.now.at_us);
-            *showings += 1;
+            self.truths[arm].add(at_us, half_life_us, nothing + looked(place) * beyond);
+        }
+        for (arm, of) in self.everybody.iter_mut().enumerate().filter(|(arm, _)| catalogue.in_stock[*arm]) {
+            of.add(at_us, half_life_us, truth.expected[arm]);
         }
     }
 
@@ -316,6 +306,7 @@ impl<'a> Agent<'a> {
             let others = means.iter().enumerate().filter(|&(i, _)| i != arm);
             others.map(|(_, mean)| *mean).fold(f64::NEG_INFINITY, f64::max)
         };
+        self.tally.says_who_wants_what = report.who_wants_what.is_some();
         for (arm, of) in environment.arms().iter().enumerate() {
             let Some(said) = report.arms.iter().find(|said| said.arm == of.arm.id) else { continue };
             let FadedTruth { sum, weight, showings, .. } = self.truths[arm];
@@ -324,8 +315,10 @@ impl<'a> Agent<'a> {
                 self.tally.covered.0 += u64::from((low..=high).contains(&truth));
                 self.tally.covered.1 += 1;
             }
+            self.tally.figures += u64::from(said.available);
             if let IfEverybody::Known { low, high, .. } = said.if_everybody {
-                self.tally.figures_held.0 += u64::from((low..=high).contains(&means[arm]));
+                let FadedTruth { sum, weight, .. } = self.everybody[arm];
+                self.tally.figures_held.0 += u64::from((low..=high).contains(&(sum / weight)));
                 self.tally.figures_held.1 += 1;
             }
             self.tally.falsely_sure |= said.chance_best >= SURE && means[arm] <= highest_but(arm) + 1e-12;

@@ -25,6 +25,7 @@ pub(crate) mod step;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod truth;
 
 pub use agent::EPOCH_US;
 pub use engine_service::{EngineService, EngineServiceError};

@@ -88,7 +88,13 @@ impl<'a> Setup<'a> {
             shares: scenario.check.iter().filter_map(|check| share(scenario, check)).collect(),
             changes: scenario.check.iter().filter_map(|check| change(scenario, check)).collect(),
             marks: marks(scenario),
-            needs_report: metric(&[Metric::IntervalCoverage, Metric::PopulationCoverage, Metric::FalseConfidence]),
+            needs_report: metric(&[
+                Metric::IntervalCoverage,
+                Metric::PopulationCoverage,
+                Metric::FiguresShown,
+                Metric::WhoWantsWhat,
+                Metric::FalseConfidence,
+            ]),
         })
     }
 }

@@ -84,6 +84,10 @@ pub struct PolicyTally {
     pub covered: (u64, u64),
     /// Figures "if everybody got it" whose intervals contain the truth, and all that are shown.
     pub figures_held: (u64, u64),
+    /// Arms that may be shown at the end, each of which could have a figure.
+    pub figures: u64,
+    /// True if the slot says that different shoppers want different arms.
+    pub says_who_wants_what: bool,
     /// True if the slot is sure of a best arm that is not the best.
     pub falsely_sure: bool,
     /// Relative error of the counted reward: see [`Metric::CountedError`](crate::scenario::Metric::CountedError).
@@ -125,6 +129,8 @@ impl PolicyTally {
             adapted: Vec::new(),
             covered: (0, 0),
             figures_held: (0, 0),
+            figures: 0,
+            says_who_wants_what: false,
             falsely_sure: false,
             counted_error: 0.0,
             calls: None,

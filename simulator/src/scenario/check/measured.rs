@@ -41,6 +41,8 @@ pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
         metric,
         Metric::IntervalCoverage
             | Metric::PopulationCoverage
+            | Metric::FiguresShown
+            | Metric::WhoWantsWhat
             | Metric::PropensityCalibration
             | Metric::FalseConfidence
             | Metric::P99Latency

@@ -49,7 +49,14 @@ static SCENARIO: LazyLock<Result<SoakScenario, String>> =
 
 /// Goal of the slot: a click is worth 1.
 static GOAL: LazyLock<Goal> = LazyLock::new(|| {
-    let click = RewardKind { kind: CLICK.to_owned(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None };
+    let click = RewardKind {
+        kind: CLICK.to_owned(),
+        weight: 1.0,
+        use_value: false,
+        cap: Some(1.0),
+        winsorize: None,
+        role: None,
+    };
     Goal { kinds: vec![click], ..Goal::default() }
 });
 

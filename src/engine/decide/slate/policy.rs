@@ -53,7 +53,10 @@ fn draw_slate(
     let constraints = slate_constraints(view, &scored.set);
     let ranking = Ranking {
         policy: if warms_up(view, &scored.set) { Policy::Uniform } else { controls.policy() },
-        exploration: Exploration { floor: controls.floor(), ceiling: controls.ceiling() },
+        exploration: Exploration {
+            floor: view.definition.floor(scored.set.indices.len(), 1.0),
+            ceiling: controls.ceiling(),
+        },
         with_swap_probabilities: view.definition.goal.click_model == ClickModel::PositionBased,
         constraints: &constraints,
     };

@@ -1,6 +1,7 @@
 //! Status of a slot: a word for programs, and a sentence for people who do not read figures.
 //!
-//! The first stage that holds: needs attention, shadow mode, warming up, confident, leading, settled, learning.
+//! The first stage that holds: needs attention, shadow mode, warming up, who wants what, confident, leading, settled, no difference,
+//! learning.
 //!
 //! Invariant: at most 5 % of all slots are ever wrongly called "confident", over their whole lives and however often one
 //! looks. The word is used if
@@ -18,7 +19,7 @@
 mod troubles;
 
 use super::{
-    ArmReport, IfEverybody, SlotReport,
+    AmountFormat, ArmReport, IfEverybody, SlotReport, WhoWantsWhat,
     everybody::{beliefs, confident_errors, is_plain},
 };
 use crate::{
@@ -27,6 +28,7 @@ use crate::{
     stats::{
         NormalScore,
         math::{self, square},
+        normal_quantile,
     },
 };
 
@@ -35,6 +37,9 @@ const ALPHA: f64 = 0.025;
 
 /// Chance to be the best from which on an arm leads.
 const SURE: f64 = 0.95;
+
+/// Half-width of a report's intervals for one look, in standard errors.
+const ONE_LOOK: f64 = 1.96;
 
 /// Value remaining, as a part of the leader's mean reward, up to which it is negligible.
 const NEGLIGIBLE: f64 = 0.05;
@@ -52,21 +57,27 @@ pub enum SlotStage {
     Confident,
     /// One arm is the best with a chance of 95 %, at this look.
     Leading,
-    /// No arm is better than the leader by more than a negligible amount.
+    /// Different arms are the best for different shoppers.
+    WhoWantsWhat,
+    /// No arm is better than the leader by more than a negligible amount, and some are worse.
     Settled,
+    /// All arms are alike, within a negligible amount.
+    NoDifference,
     /// Something keeps the slot from learning or deciding.
     NeedsAttention,
 }
 
 impl SlotStage {
     /// All stages, in the order in which they are tried.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::NeedsAttention,
         Self::Shadow,
         Self::WarmingUp,
+        Self::WhoWantsWhat,
         Self::Confident,
         Self::Leading,
         Self::Settled,
+        Self::NoDifference,
         Self::Learning,
     ];
 
@@ -78,7 +89,9 @@ impl SlotStage {
             Self::Learning => "learning",
             Self::Confident => "confident",
             Self::Leading => "leading",
+            Self::WhoWantsWhat => "who wants what",
             Self::Settled => "settled",
+            Self::NoDifference => "no difference",
             Self::NeedsAttention => "needs attention",
         }
     }
@@ -106,8 +119,7 @@ pub(super) fn status(view: &SlotView, report: &SlotReport, leader: Option<usize>
         return Status::new(SlotStage::NeedsAttention, format!("Needs attention: {}.", troubles.join("; ")));
     }
     if view.definition.controls.mode() == Mode::Shadow {
-        let sentence = "Shadow mode: everybody gets the baseline, and what the policy would have chosen is recorded.";
-        return Status::new(SlotStage::Shadow, sentence);
+        return Status::new(SlotStage::Shadow, shadow_sentence(report, &AmountFormat::new(view)));
     }
     let Some(leader) = leader.and_then(|leader| report.arms.get(leader)).filter(|_| report.counters.decisions > 0)
     else {
@@ -116,17 +128,38 @@ pub(super) fn status(view: &SlotView, report: &SlotReport, leader: Option<usize>
     if let Some(sentence) = warming_up(view, report) {
         return Status::new(SlotStage::WarmingUp, sentence);
     }
-    let amounts = AmountFormat { percent: view.definition.goal.within_unit() };
-    confident(view, report, amounts).unwrap_or_else(|| undecided(report, leader, amounts))
+    let amounts = AmountFormat::new(view);
+    if let Some(found) = &report.who_wants_what {
+        return Status::new(SlotStage::WhoWantsWhat, who_wants_what_sentence(found, &amounts));
+    }
+    confident(view, report, &amounts).unwrap_or_else(|| undecided(report, leader, &amounts))
+}
+
+/// Returns the sentence of a slot in shadow mode.
+fn shadow_sentence(report: &SlotReport, amounts: &AmountFormat) -> String {
+    /// Number of arms that the sentence names.
+    const NAMED: usize = 3;
+    let Some(shadow) = &report.shadow else {
+        return "Shadow mode: everybody gets the baseline, and what the policy would have chosen is recorded."
+            .to_owned();
+    };
+    let arms = shadow.arms.iter().take(NAMED).map(|(arm, part)| format!("'{arm}' in {:.0} %", 100.0 * part));
+    format!(
+        "Shadow mode: everybody gets the baseline. In {} decisions the policy would have shown {} first. The model expects {} of that and {} of what was shown; this is not measured.",
+        shadow.decisions,
+        arms.collect::<Vec<_>>().join(", "),
+        amounts.amount(shadow.expected),
+        amounts.amount(shadow.shown_expected)
+    )
 }
 
 /// Returns the status of a slot with a result, or `None` if it has none yet.
-fn confident(view: &SlotView, report: &SlotReport, amounts: AmountFormat) -> Option<Status> {
+fn confident(view: &SlotView, report: &SlotReport, amounts: &AmountFormat) -> Option<Status> {
     if let Some(best) = best_arm(view, report) {
         let sentence = format!(
             "Confident: '{}' is better than every other arm, with {}{}.",
             best.arm,
-            amounts.range(best),
+            range(amounts, best),
             holdout_clause(report, amounts)
         );
         return Some(Status::new(SlotStage::Confident, sentence));
@@ -145,7 +178,7 @@ fn confident(view: &SlotView, report: &SlotReport, amounts: AmountFormat) -> Opt
 }
 
 /// Returns the status of a slot whose best arm is not proven.
-fn undecided(report: &SlotReport, leader: &ArmReport, amounts: AmountFormat) -> Status {
+fn undecided(report: &SlotReport, leader: &ArmReport, amounts: &AmountFormat) -> Status {
     let holdout = holdout_clause(report, amounts);
     let remaining = amounts.amount(report.value_remaining.unwrap_or(0.0));
     if leader.chance_best >= SURE && matches!(leader.if_everybody, IfEverybody::Known { .. }) {
@@ -154,24 +187,66 @@ fn undecided(report: &SlotReport, leader: &ArmReport, amounts: AmountFormat) -> 
             leader.arm,
             // Never a certainty.
             (100.0 * leader.chance_best).min(99.0),
-            amounts.range(leader)
+            range(amounts, leader)
         );
         return Status::new(SlotStage::Leading, sentence);
+    }
+    if are_alike(report, leader) {
+        let sentence = format!(
+            "No difference: all arms are alike, within {} of '{}' with {} (95 % sure){holdout}.",
+            amounts.amount(NEGLIGIBLE * leader.best_known_mean().abs()),
+            leader.arm,
+            range(amounts, leader)
+        );
+        return Status::new(SlotStage::NoDifference, sentence);
     }
     if little_remains(report) {
         let sentence = format!(
             "Settled: no arm is better than '{}' with {} by more than {remaining} (95 % sure){holdout}.",
             leader.arm,
-            amounts.range(leader)
+            range(amounts, leader)
         );
         return Status::new(SlotStage::Settled, sentence);
     }
     let sentence = format!(
         "Learning: '{}' leads with {}{holdout}. Another arm could still add at most {remaining} (95 % sure).",
         leader.arm,
-        amounts.range(leader)
+        range(amounts, leader)
     );
     Status::new(SlotStage::Learning, sentence)
+}
+
+/// Returns the sentence about different arms for different shoppers.
+fn who_wants_what_sentence(found: &WhoWantsWhat, amounts: &AmountFormat) -> String {
+    let wants = found.wants.iter().map(|(value, arm)| format!("'{arm}' for {} = {value}", found.feature));
+    format!(
+        "Who wants what: {}; together {}, best single arm {} ('{}').",
+        wants.collect::<Vec<_>>().join(", "),
+        amounts.amount(found.together),
+        amounts.amount(found.single_mean),
+        found.single
+    )
+}
+
+/// Returns whether all arms that may be shown are shown to differ from the leader by a negligible amount at most, in either
+/// direction, with 95 % for all of them together.
+fn are_alike(report: &SlotReport, leader: &ArmReport) -> bool {
+    let available: Vec<&ArmReport> = report.arms.iter().filter(|arm| arm.available).collect();
+    let negligible = NEGLIGIBLE * leader.best_known_mean().abs();
+    let rivals = available.len().saturating_sub(1).max(1) as f64;
+    let errors = normal_quantile(1.0 - 0.025 / rivals);
+    let figure = |arm: &ArmReport| match arm.if_everybody {
+        IfEverybody::Known { mean, low, high, .. } => Some(NormalScore { mean, std: (high - low) / (2.0 * ONE_LOOK) }),
+        IfEverybody::Withheld(_) => None,
+    };
+    let Some(own) = figure(leader).filter(|_| available.len() > 1) else { return false };
+    let is_alike = |arm: &ArmReport| {
+        figure(arm).is_some_and(|other| {
+            let std = (square(own.std) + square(other.std)).sqrt();
+            (own.mean - other.mean).abs() + errors * std <= negligible
+        })
+    };
+    available.iter().filter(|arm| arm.arm != leader.arm).all(|arm| is_alike(arm))
 }
 
 /// Returns whether the value remaining is negligible.
@@ -180,7 +255,7 @@ fn little_remains(report: &SlotReport) -> bool {
 }
 
 /// Returns the clause about the holdout's mean reward, or an empty text without a holdout.
-fn holdout_clause(report: &SlotReport, amounts: AmountFormat) -> String {
+fn holdout_clause(report: &SlotReport, amounts: &AmountFormat) -> String {
     report.lift.map_or(String::new(), |lift| format!("; the holdout has {}", amounts.amount(lift.holdout_mean)))
 }
 
@@ -209,7 +284,8 @@ fn best_arm<'a>(view: &SlotView, report: &'a SlotReport) -> Option<&'a ArmReport
     let enough = math::ln(available.len() as f64 / ALPHA);
     let proven = |other: usize| {
         let test = view.evaluation.pairwise_test(available[best].1, available[other].1);
-        test.is_some_and(|test| test.evidence(unit, &view.evaluation.first_position, default) >= enough)
+        let rewards = &view.evaluation.first_position;
+        test.is_some_and(|test| test.thinned(report.design_effect).evidence(unit, rewards, default) >= enough)
     };
     let arm = available[best].0;
     let leads = matches!(arm.if_everybody, IfEverybody::Known { .. }) && arm.chance_best >= SURE;
@@ -235,46 +311,24 @@ fn warming_up(view: &SlotView, report: &SlotReport) -> Option<String> {
     ))
 }
 
-/// Format of the amounts of reward in the sentences.
-#[derive(Clone, Copy)]
-struct AmountFormat {
-    /// Amounts are rates and are written in percent.
-    percent: bool,
-}
-
-impl AmountFormat {
-    /// Returns one amount as text.
-    fn amount(self, value: f64) -> String {
-        if self.percent { format!("{} %", significant_digits(100.0 * value)) } else { significant_digits(value) }
-    }
-
-    /// Returns an arm's mean reward with its interval as text: if everybody got it, or where it was shown if that is not known.
-    fn range(self, arm: &ArmReport) -> String {
-        if let IfEverybody::Known { mean, low, high, .. } = arm.if_everybody {
-            return format!(
-                "{} ({} to {}) if everybody got it",
-                self.amount(mean),
-                self.amount(low),
-                self.amount(high)
-            );
-        }
-        let interval = arm.interval.map_or_else(
-            || "too few rewards for an interval".to_owned(),
-            |(low, high)| format!("{} to {}", self.amount(low), self.amount(high)),
+/// Returns an arm's mean reward with its interval as text: if everybody got it, or where it was shown if that is not known.
+fn range(amounts: &AmountFormat, arm: &ArmReport) -> String {
+    if let IfEverybody::Known { mean, low, high, .. } = arm.if_everybody {
+        return format!(
+            "{} ({} to {}) if everybody got it",
+            amounts.amount(mean),
+            amounts.amount(low),
+            amounts.amount(high)
         );
-        format!("{} ({interval}) where it was shown", self.amount(arm.mean))
     }
-}
-
-/// Returns a number with at least two significant digits, and no more decimals than that takes.
-fn significant_digits(value: f64) -> String {
-    match value.abs() {
-        10.0.. => format!("{value:.1}"),
-        0.1.. => format!("{value:.2}"),
-        0.001.. => format!("{value:.4}"),
-        _ if value.abs() > 0.0 => format!("{value:.1e}"),
-        _ => "0".to_owned(),
+    if arm.shown == 0 {
+        return "no showing yet".to_owned();
     }
+    let interval = arm.interval.map_or_else(
+        || "too few rewards for an interval".to_owned(),
+        |(low, high)| format!("{} to {}", amounts.amount(low), amounts.amount(high)),
+    );
+    format!("{} ({interval}) where it was shown", amounts.amount(arm.mean))
 }
 
 #[cfg(test)]

@@ -70,13 +70,13 @@ fn two_pins_on_one_position_are_refused_where_both_would_apply() {
     assert_eq!(check(&[named("first", "", PIN), named("second", "", Effect::Pin { position: 2 })]), Ok(()));
 }
 
-fn share(name: &str, when: &str, min: Option<f64>, max: Option<f64>) -> Rule {
-    named(name, when, Effect::ProbabilityBounds { min, max })
+fn share(name: &str, when: &str, floor: Option<f64>, ceiling: Option<f64>) -> Rule {
+    named(name, when, Effect::ProbabilityBounds { floor, ceiling })
 }
 
 #[test]
 fn floors_that_sum_to_more_than_one_are_refused() {
-    expect!["rules[1].bounds.min: with 'acme' (rules[0]), 'bolt' (rules[1]) the least probabilities of the arms come to 1.1000, above 1; lower them"].assert_eq(&refused(&[
+    expect!["rules[1].bounds.floor: with 'acme' (rules[0]), 'bolt' (rules[1]) the floors of the arms come to 1.1000, above 1; lower them"].assert_eq(&refused(&[
         share("acme", "arm.brand == 'acme'", Some(0.4), None),
         share("bolt", "arm.brand == 'bolt'", Some(0.3), None),
     ]));
@@ -88,20 +88,20 @@ fn floors_that_sum_to_more_than_one_are_refused() {
     assert_eq!(check(&nested), Ok(()));
     let sometimes = [share("a", "context.vip", Some(0.25), None), share("b", "context.new", Some(0.25), None)];
     assert_eq!(check(&sometimes), Ok(()));
-    expect![
-        "rules[1].bounds.min: with the floors of the other arms the least probabilities come to 1.1000, above 1; lower one"
-    ]
-    .assert_eq(&check_rules(&fit, &arms(), false, &floor(0.1)).unwrap_err().to_string());
+    expect!["rules[1].bounds.floor: with the floors of the other arms they come to 1.1000, above 1; lower one"]
+        .assert_eq(&check_rules(&fit, &arms(), false, &floor(0.1)).unwrap_err().to_string());
     assert_eq!(check_rules(&[], &arms(), false, &floor(0.9)), Ok(()));
 }
 
 #[test]
 fn a_floor_above_a_ceiling_is_refused() {
-    expect!["rules[0].bounds.min: is 0.5, but 'cap' (rules[1]) allows 'a1' 0.4 at most; lower one or raise the other"]
-        .assert_eq(&refused(&[
-            share("push", "arm.id == 'a1'", Some(0.5), None),
-            share("cap", "arm.brand == 'acme'", None, Some(0.4)),
-        ]));
+    expect![
+        "rules[0].bounds.floor: is 0.5, but 'cap' (rules[1]) allows 'a1' 0.4 at most; lower one or raise the other"
+    ]
+    .assert_eq(&refused(&[
+        share("push", "arm.id == 'a1'", Some(0.5), None),
+        share("cap", "arm.brand == 'acme'", None, Some(0.4)),
+    ]));
     let apart =
         [share("push", "arm.id == 'a3'", Some(0.5), None), share("cap", "arm.brand == 'acme'", None, Some(0.4))];
     assert_eq!(check(&apart), Ok(()));
@@ -156,12 +156,10 @@ fn probably_unintended_rules_cause_warnings() {
 
 #[test]
 fn floors_that_apply_together_whenever_a_condition_holds_must_leave_room() {
-    let least = |min| Effect::ProbabilityBounds { min: Some(min), max: None };
+    let least = |min| Effect::ProbabilityBounds { floor: Some(min), ceiling: None };
     let everyone = [named("all", "context.country == 'DE'", least(0.3))];
-    expect![
-        "rules[0].bounds.min: with 'all' (rules[0]) the least probabilities of the arms come to 1.2000, above 1; lower them"
-    ]
-    .assert_eq(&refused(&everyone));
+    expect!["rules[0].bounds.floor: with 'all' (rules[0]) the floors of the arms come to 1.2000, above 1; lower them"]
+        .assert_eq(&refused(&everyone));
     assert_eq!(check(&[named("all", "context.country == 'DE'", least(0.25))]), Ok(()));
 
     // Two arms with 0.3 each and one with 0.5, where the second rule's condition implies the first one's.
@@ -169,15 +167,15 @@ fn floors_that_apply_together_whenever_a_condition_holds_must_leave_room() {
     let bolt = |condition: &str, min| named("bolt", &format!("{condition} && arm.brand == 'bolt'"), least(min));
     for condition in ["context.vip", "context.vip && subject.id == 'ann'"] {
         let both = [acme.clone(), bolt(condition, 0.5)];
-        assert_eq!(check(&both).unwrap_err().field, "rules[1].bounds.min", "{condition}");
+        assert_eq!(check(&both).unwrap_err().field, "rules[1].bounds.floor", "{condition}");
         assert_eq!(check(&[acme.clone(), bolt(condition, 0.4)]), Ok(()), "{condition}");
     }
     // Conditions that need not hold together are left to the preview, and so are those on both arm and request.
     assert_eq!(check(&[acme.clone(), bolt("context.new", 0.5)]), Ok(()));
     assert_eq!(check(&[acme.clone(), named("dear", "arm.price > context.budget", least(0.5))]), Ok(()));
     // A rule without a condition applies in all of these requests too.
-    assert_eq!(check(&[acme, named("a3", "arm.id == 'a3'", least(0.5))]).unwrap_err().field, "rules[1].bounds.min");
-    let ceiling = Effect::ProbabilityBounds { min: None, max: Some(0.2) };
+    assert_eq!(check(&[acme, named("a3", "arm.id == 'a3'", least(0.5))]).unwrap_err().field, "rules[1].bounds.floor");
+    let ceiling = Effect::ProbabilityBounds { floor: None, ceiling: Some(0.2) };
     let crossed = [named("most", "context.vip", ceiling), named("least", "context.vip && arm.id == 'a1'", least(0.25))];
     assert!(refused(&crossed).contains("allows 'a1' 0.2 at most"), "{}", refused(&crossed));
 }

@@ -13,6 +13,6 @@ pub fn time_text(us: i64) -> String {
 }
 
 /// Returns a duration in microseconds as people write it, such as "14days".
-pub(super) fn duration_text(us: i64) -> String {
+pub fn duration_text(us: i64) -> String {
     humantime::format_duration(Duration::from_micros(us.unsigned_abs())).to_string()
 }

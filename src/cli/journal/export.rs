@@ -1,17 +1,8 @@
-//! `slotwise journal export`: a table of decisions for those who evaluate them.
-//!
-//! * [`columns`]: what a row holds, in one table that both formats and the help are made from.
-//! * [`rows`]: how rows are written.
-//!
-//! The join is the engine's own ([`join`]). A file gets its name when it is whole.
-
-mod columns;
-mod rows;
+//! `slotwise journal export`: a table of decisions for those who evaluate them. A file gets its name when it is whole.
 
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use clap::ValueEnum;
@@ -22,14 +13,13 @@ use super::{
 };
 use crate::{
     journal::JournalReader,
-    node::{JoinError, Selection, SubjectNames, join},
+    node::{ExportCounts, ExportFormat, ExportStyle, JoinError, Selection, SubjectNames, column_help, write_export},
     slot::SlotId,
 };
-use rows::Rows;
 
 /// Flags of `journal export`.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = columns::help())]
+#[command(after_long_help = column_help())]
 pub(super) struct Export {
     #[command(flatten)]
     data: Data,
@@ -44,7 +34,7 @@ pub(super) struct Export {
     until: Option<i64>,
     /// Format of the output.
     #[arg(long, default_value = "jsonl")]
-    format: Format,
+    format: FormatName,
     /// CSV only: put an apostrophe before each text that a spreadsheet would run as a formula (it begins with = + - @, a
     /// tab or a line break). Off by default, since other programs take the apostrophe for a part of the id.
     #[arg(long)]
@@ -62,26 +52,20 @@ pub(super) struct Export {
 
 /// Format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+enum FormatName {
     /// JSON, one object a line.
     Jsonl,
     /// CSV (RFC 4180) with a header; lists are written as JSON.
     Csv,
 }
 
-/// Style of the rows.
-#[derive(Debug, Clone, Copy)]
-struct Style {
-    format: Format,
-    /// `true` to put an apostrophe before texts that a spreadsheet would run.
-    spreadsheet_safe: bool,
-}
-
-/// Counts of the rows that were written.
-#[derive(Debug, Clone, Copy, Default)]
-struct ExportCounts {
-    rows: u64,
-    complete: u64,
+impl FormatName {
+    fn format(self) -> ExportFormat {
+        match self {
+            Self::Jsonl => ExportFormat::Jsonl,
+            Self::Csv => ExportFormat::Csv,
+        }
+    }
 }
 
 impl Export {
@@ -90,7 +74,7 @@ impl Export {
         let selection =
             Selection { slot, from_us: self.from.unwrap_or(i64::MIN), until_us: self.until.unwrap_or(i64::MAX) };
         let reader = JournalReader::open(&self.data.data)?;
-        let style = Style { format: self.format, spreadsheet_safe: self.spreadsheet_safe };
+        let style = ExportStyle { format: self.format.format(), spreadsheet_safe: self.spreadsheet_safe };
         let names = if self.pseudonyms { None } else { Some(SubjectNames::of(&self.data.data)) };
         if self.pseudonyms && reader.subjects_key()?.is_none() {
             return Err("this folder was written before there were pseudonyms and holds ids; start the service once, which gives it a key".into());
@@ -118,10 +102,10 @@ impl Export {
 pub fn export(
     reader: &JournalReader,
     selection: &Selection,
-    format: Format,
+    format: ExportFormat,
     to: impl Write,
 ) -> Result<u64, JoinError<io::Error>> {
-    Ok(write(reader, selection, None, Style { format, spreadsheet_safe: false }, to)?.rows)
+    Ok(write(reader, selection, None, ExportStyle { format, spreadsheet_safe: false }, to)?.rows)
 }
 
 /// Writes a file under a scratch name, and gives it its own when it is whole.
@@ -129,7 +113,7 @@ fn write_file(
     reader: &JournalReader,
     selection: &Selection,
     names: Option<&SubjectNames>,
-    style: Style,
+    style: ExportStyle,
     path: &Path,
     force: bool,
 ) -> Result<ExportCounts, Box<dyn std::error::Error + Send + Sync>> {
@@ -148,20 +132,9 @@ fn write(
     reader: &JournalReader,
     selection: &Selection,
     names: Option<&SubjectNames>,
-    style: Style,
+    style: ExportStyle,
     to: impl Write,
 ) -> Result<ExportCounts, JoinError<io::Error>> {
-    let (mut meter, mut written) = (Meter::new(), ExportCounts::default());
-    let mut rows = Rows::begin(style, to).map_err(JoinError::Taker)?;
-    join(reader, selection, &mut |progress| meter.show(progress), &mut |mut joined| {
-        written.rows += 1;
-        written.complete += u64::from(joined.complete);
-        if let Some(names) = names {
-            let subject = names.names(&joined.decided.subject);
-            Arc::make_mut(&mut joined.decided).subject = subject;
-        }
-        rows.write(&joined)
-    })?;
-    rows.finish().map_err(JoinError::Taker)?;
-    Ok(written)
+    let mut meter = Meter::new();
+    write_export(reader, selection, names, style, to, &mut |progress| meter.show(progress))
 }

@@ -1,12 +1,16 @@
-//! Bytes of answers with payloads, bounded before anything is decided.
+//! Bytes of answers with payloads and explanations, bounded before anything is decided.
 //!
 //! A gRPC client takes messages of 4 MiB by default. An answer beyond that would be lost although its decisions are
 //! recorded, so such a request is refused. The bound is what the largest payloads among the candidates take: what was
 //! drawn must not matter, because a refusal that depends on the draw would falsify the propensities of the rest.
 
+mod explanation;
+
 use std::collections::HashMap;
 
 use serde_json::Value;
+
+use self::explanation::explanation_bytes;
 
 use crate::{
     engine::{Request, SlotView},
@@ -60,8 +64,8 @@ impl AnswerSize {
         let count = if request.count == 0 { definition.count() } else { request.count } as usize;
         let shown_twice = if definition.controls.mode() == Mode::Shadow { 2 } else { 1 };
         let positions = count.saturating_mul(shown_twice);
-        let ignored = ignored_bytes(view, request);
-        let at_most = self.bytes + positions.saturating_mul(POSITION_BYTES_MAX) + ignored;
+        let rest = ignored_bytes(view, request) + explanation_bytes(view, request);
+        let at_most = self.bytes + positions.saturating_mul(POSITION_BYTES_MAX) + rest;
         if self.positions.saturating_add(positions) <= POSITIONS_FREE && at_most <= ANSWER_BYTES_MAX {
             self.positions += positions;
             self.bytes = at_most;
@@ -85,14 +89,22 @@ impl AnswerSize {
             of_candidates.select_nth_unstable_by(shown - 1, |a, b| b.cmp(a));
         }
         let largest: usize = of_candidates.iter().take(shown).map(|bytes| bytes + FRAME).sum();
-        let bytes = self.bytes.saturating_add(largest.saturating_mul(shown_twice)).saturating_add(ignored);
+        let bytes = self.bytes.saturating_add(largest.saturating_mul(shown_twice)).saturating_add(rest);
         if bytes > ANSWER_BYTES_MAX {
             let before = if self.bytes > 0 { ", with the requests before it" } else { "" };
+            let explained = explanation_bytes(view, request);
+            if explained > (bytes - self.bytes) / 2 {
+                let message = format!(
+                    "is true, and the explanation may take {explained} of {bytes} bytes{before}; at most \
+                     {ANSWER_BYTES_MAX} are answered in one call; ask for fewer explanations in a call"
+                );
+                return Err(FieldError::new("explain", message));
+            }
             return Err(FieldError::new(
                 "count",
                 format!(
                     "is {count}, and the answer may come to {bytes} bytes{before} (ids and payloads of its arms, ids of \
-                     unknown candidates); at most {ANSWER_BYTES_MAX} are answered in one call; ask for fewer arms, or make their payloads smaller"
+                     unknown candidates, explanations); at most {ANSWER_BYTES_MAX} are answered in one call; ask for fewer arms, or make their payloads smaller"
                 ),
             ));
         }

@@ -8,7 +8,7 @@ use std::{
 use csv::{Terminator, Writer, WriterBuilder};
 
 use super::{
-    Format, Style,
+    ExportFormat, ExportStyle,
     columns::{COLUMNS, Cell},
 };
 use crate::node::JoinedDecision;
@@ -42,10 +42,10 @@ impl Formulas {
 
 impl<W: Write> Rows<W> {
     /// Begins: with the header, where there is one.
-    pub(super) fn begin(style: Style, to: W) -> io::Result<Self> {
+    pub(super) fn begin(style: ExportStyle, to: W) -> io::Result<Self> {
         match style.format {
-            Format::Jsonl => Ok(Self::Jsonl(BufWriter::with_capacity(BUFFER, to))),
-            Format::Csv => {
+            ExportFormat::Jsonl => Ok(Self::Jsonl(BufWriter::with_capacity(BUFFER, to))),
+            ExportFormat::Csv => {
                 // RFC 4180 ends lines so.
                 let mut writer =
                     WriterBuilder::new().terminator(Terminator::CRLF).buffer_capacity(BUFFER).from_writer(to);

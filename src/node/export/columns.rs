@@ -4,11 +4,10 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use serde::{Serialize, Serializer};
 
-use super::super::time;
 use crate::{
     bandit::{Features, Value},
-    engine::{ChosenArm, Fallback, Reason},
-    node::{JoinedDecision, JoinedEvent},
+    engine::{ChosenArm, Fallback, Reason, ScoredCandidate},
+    node::{JoinedDecision, JoinedEvent, time_text},
     slot::ArmId,
 };
 
@@ -44,7 +43,7 @@ const fn column(
 pub(super) const COLUMNS: &[ExportColumn] = &[
     column("decision_id", "text", "Id of the decision.", |row| text(row.decided.id.to_string())),
     column("slot", "text", "Slot of the decision.", |row| text(row.decided.slot.as_str())),
-    column("time", "text", "Time of the decision: RFC 3339, UTC, microseconds.", |row| text(time::text(row.at_us))),
+    column("time", "text", "Time of the decision: RFC 3339, UTC, microseconds.", |row| text(time_text(row.at_us))),
     column("revision", "number", "Revision of the slot that decided.", |row| json(&row.decided.revision)),
     column("model", "text or null", "Name of the model that decided.", |row| optional(&row.decided.model)),
     column("subject_id", "text or null", "Subject of the decision, as far as consent went.", |row| {
@@ -115,6 +114,12 @@ pub(super) const COLUMNS: &[ExportColumn] = &[
         |row| each(row, |chosen| chosen.swap_probability),
     ),
     column(
+        "scored",
+        "list",
+        "Candidates that were scored, each {arm, mean, std, propensity}: the mean and the standard deviation of its expected reward, and its probability of the first position. At most 64, those with the largest probabilities. arm is null if the revision that decided is no longer kept.",
+        |row| json(&row.decided.scored.iter().map(|of| ScoredCell::new(row, of)).collect::<Vec<_>>()),
+    ),
+    column(
         "best_expected",
         "number",
         "Largest expected reward of the arms that could have stood first; 0 if no model decided.",
@@ -162,7 +167,7 @@ pub(super) const COLUMNS: &[ExportColumn] = &[
 ];
 
 /// Returns the description of the columns for the long help.
-pub(super) fn help() -> String {
+pub fn column_help() -> String {
     let mut help = String::from(
         "The export has one row per decision, in the order in which decisions stop waiting for rewards. Decisions that still wait \
          at the end of the journal come last. The engine itself joins the rewards, as the service joined them.\n\nColumns:\n",
@@ -243,6 +248,21 @@ struct CandidateCell<'a> {
 }
 
 #[derive(Serialize)]
+struct ScoredCell<'a> {
+    arm: Option<&'a str>,
+    mean: f32,
+    std: f32,
+    propensity: f32,
+}
+
+impl<'a> ScoredCell<'a> {
+    fn new(row: &'a JoinedDecision, of: &ScoredCandidate) -> Self {
+        let ScoredCandidate { candidate, mean, std, propensity } = *of;
+        Self { arm: row.candidate(candidate as usize).map(ArmId::as_str), mean, std, propensity }
+    }
+}
+
+#[derive(Serialize)]
 struct ShadowCell<'a> {
     arm: &'a str,
     propensity: f64,
@@ -277,7 +297,7 @@ impl<'a> EventCell<'a> {
             event_id: &event.event_id,
             kind: &event.kind,
             value: event.value,
-            time: time::text(event.time_us),
+            time: time_text(event.time_us),
             arm: event.arm.as_ref().or(only).map(ArmId::as_str),
             reversed: *reversed,
             reverses: event.reverses.as_deref(),

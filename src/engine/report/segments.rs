@@ -1,0 +1,253 @@
+//! Figures by the values of context features: who gets what, what it earns, and who wants what.
+//!
+//! Intervals hold for all values of all features at once: each has a part of the 5 % by which they may be wrong.
+
+use super::{
+    ALPHA, Lift,
+    everybody::{SHOWINGS_MIN, cautious_figure, is_plain, mean_design_effect},
+    reward_range,
+};
+use crate::{
+    engine::{
+        slot_state::{SegmentFeature, SegmentValue},
+        view::SlotView,
+    },
+    slot::ArmId,
+    stats::{DoublyRobustFigure, NormalScore, Winners, math::square, normal_quantile},
+};
+
+/// Chance to be the best from which on an arm is what the shoppers of a segment want, for one look at one segment.
+const SURE: f64 = 0.95;
+/// Effective showings from which on an arm's figure is compared.
+const COMPARED_MIN: f64 = 10.0;
+/// Decisions with a value from which on it is reported.
+const DECISIONS_MIN: u64 = 30;
+
+/// Figures by the values of one feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureSegments {
+    /// Name of the feature.
+    pub feature: String,
+    /// Number of decisions that had it.
+    pub decisions: u64,
+    /// Values in the order in which they were met, then all others together.
+    pub values: Vec<SegmentValueReport>,
+}
+
+/// Figures of the decisions with one value of a feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentValueReport {
+    /// The value as text, or `None` for all values that are not reported one by one.
+    pub value: Option<String>,
+    /// Number of decisions.
+    pub decisions: u64,
+    /// Mean reward of the policy's decisions, or `None` if there are none.
+    pub reward_per_decision: Option<f64>,
+    /// Lift of the policy over the holdout, with an interval that holds for all values of all features at once.
+    pub lift: Option<Lift>,
+    /// `true` if the policy earns less than the holdout here.
+    pub worse_than_holdout: bool,
+    /// Arms that were scored.
+    pub arms: Vec<SegmentArmReport>,
+}
+
+/// Figures of an arm among the decisions with one value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SegmentArmReport {
+    /// Id of the arm.
+    pub arm: ArmId,
+    /// Number of decisions that showed it first.
+    pub shown: u64,
+    /// Part of the decisions that showed it first.
+    pub share: f64,
+    /// Reward per decision if everybody with the value got it, with an interval that holds for all values of all features at once;
+    /// `None` if it was shown too seldom to tell.
+    pub if_everybody: Option<(f64, f64, f64)>,
+    /// Chance that it is the best for these shoppers, or 0 if it may not be shown or its figure is not known well enough to compare.
+    pub chance_best: f64,
+}
+
+/// Different arms for shoppers with different values of a feature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WhoWantsWhat {
+    /// Name of the feature.
+    pub feature: String,
+    /// Values for which the best arm is known, with that arm.
+    pub wants: Vec<(String, ArmId)>,
+    /// Mean reward if everybody got the best arm of their value.
+    pub together: f64,
+    /// Arm that is the best if all get the same.
+    pub single: ArmId,
+    /// Mean reward of that arm if everybody got it.
+    pub single_mean: f64,
+}
+
+/// Arm of a value that can be compared with others.
+struct ComparedArm {
+    arm: u32,
+    figure: DoublyRobustFigure,
+}
+
+/// Number of values of all features, among which the chance to err is divided.
+fn value_count(view: &SlotView) -> usize {
+    let features = view.evaluation.segments.features();
+    features.iter().map(|feature| feature.all_values().filter(|value| is_reported(value)).count()).sum::<usize>().max(1)
+}
+
+fn is_reported(value: &SegmentValue) -> bool {
+    value.decisions >= DECISIONS_MIN
+}
+
+fn design_effect(view: &SlotView) -> f64 {
+    let arms: Vec<Option<u32>> = view.definition.arms.iter().map(|arm| view.arms.learned(arm.id.as_str())).collect();
+    mean_design_effect(&view.evaluation.everybody, &arms)
+}
+
+/// Computes the figures of the values of all followed features.
+pub fn segments(view: &SlotView) -> Vec<FeatureSegments> {
+    let (values, design) = (value_count(view), design_effect(view));
+    let of_value = |value: &SegmentValue| value_report(view, value, values, design);
+    let features = view.evaluation.segments.features().iter();
+    features
+        .map(|feature| FeatureSegments {
+            feature: feature.name.clone(),
+            decisions: feature.decisions,
+            values: feature.all_values().map(of_value).collect(),
+        })
+        .collect()
+}
+
+fn value_report(view: &SlotView, value: &SegmentValue, values: usize, design: f64) -> SegmentValueReport {
+    let alpha = ALPHA / values as f64;
+    let compared = compared_arms(view, value, design);
+    let chances = chances(&compared);
+    let shown: u64 = value.arms.iter().map(|arm| arm.shown).sum();
+    let sums = &view.evaluation.everybody;
+    let width = normal_quantile(1.0 - alpha / 2.0);
+    let arms = value.arms.iter().filter_map(|arm| {
+        let id = view.arms.names().get(arm.arm as usize)?;
+        let figure = cautious_figure(&arm.sums, sums, design);
+        let known = figure.filter(|figure| arm.shown > 0 && figure.effective_showings >= SHOWINGS_MIN);
+        let at = compared.iter().position(|known| known.arm == arm.arm);
+        Some(SegmentArmReport {
+            arm: id.clone(),
+            shown: arm.shown,
+            share: if shown > 0 { arm.shown as f64 / shown as f64 } else { 0.0 },
+            if_everybody: known.map(|figure| {
+                let least = if view.definition.goal.rewards_cannot_be_negative() { 0.0 } else { f64::NEG_INFINITY };
+                let half = width * figure.std();
+                (figure.mean.max(least), (figure.mean - half).max(least), (figure.mean + half).max(least))
+            }),
+            chance_best: at.map_or(0.0, |at| chances[at]),
+        })
+    });
+    let (policy, holdout) = (&value.policy, &value.holdout);
+    let effects = (visits_design(view), visits_design(view));
+    let effective = (policy.thinned(effects.0), holdout.thinned(effects.1));
+    let lift = Lift::of_samples((policy, holdout), (&effective.0, &effective.1), reward_range(view), alpha);
+    SegmentValueReport {
+        value: value.label.clone(),
+        decisions: value.decisions,
+        reward_per_decision: (policy.count > 0).then(|| policy.mean()),
+        worse_than_holdout: lift.and_then(|lift| lift.interval).is_some_and(|(_, high)| high < 0.0),
+        lift,
+        arms: arms.collect(),
+    }
+}
+
+fn visits_design(view: &SlotView) -> f64 {
+    view.evaluation.visits.design_effect()
+}
+
+/// Returns the arms of a value that may be shown and whose figures can be compared.
+fn compared_arms(view: &SlotView, value: &SegmentValue, design: f64) -> Vec<ComparedArm> {
+    let available: Vec<u32> = view
+        .definition
+        .arms
+        .iter()
+        .filter(|arm| arm.available)
+        .filter_map(|arm| view.arms.learned(arm.id.as_str()))
+        .collect();
+    let sums = &view.evaluation.everybody;
+    let of_value = value.arms.iter().filter(|arm| available.contains(&arm.arm));
+    of_value
+        .filter_map(|arm| {
+            let figure = cautious_figure(&arm.sums, sums, design)?;
+            (figure.effective_showings >= COMPARED_MIN).then_some(ComparedArm { arm: arm.arm, figure })
+        })
+        .collect()
+}
+
+/// Returns the chance of each arm to be the best.
+fn chances(arms: &[ComparedArm]) -> Vec<f64> {
+    let scores: Vec<NormalScore> =
+        arms.iter().map(|arm| NormalScore { mean: arm.figure.mean, std: arm.figure.std() }).collect();
+    let mut chances = vec![0.0; scores.len()];
+    if scores.is_empty() {
+        return chances;
+    }
+    Winners::new(&scores, 1).probabilities(&vec![true; scores.len()], &mut chances);
+    chances
+}
+
+/// Returns the feature by whose values different arms are the best, or `None` if none is shown to be.
+///
+/// Each best arm must be the best of its value with a chance of 95 %, corrected for the number of pairs of values that are looked at,
+/// and what is gained over the best single arm must be more than its error.
+pub(super) fn who_wants_what(view: &SlotView) -> Option<WhoWantsWhat> {
+    if is_plain(view) || view.definition.count() > 1 {
+        return None;
+    }
+    let design = design_effect(view);
+    let pairs = (value_count(view) as f64 / 2.0).max(1.0);
+    let enough = 1.0 - (1.0 - SURE) / pairs;
+    let features = view.evaluation.segments.features().iter();
+    let found = features.filter_map(|feature| of_feature(view, feature, design, enough));
+    found.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, found)| found)
+}
+
+/// Returns what the values of a feature want, with the gain over the best single arm in standard errors.
+fn of_feature(view: &SlotView, feature: &SegmentFeature, design: f64, enough: f64) -> Option<(f64, WhoWantsWhat)> {
+    let values: Vec<&SegmentValue> = feature.all_values().filter(|value| is_reported(value)).collect();
+    let weight: f64 = values.iter().map(|value| value.weight).sum();
+    let compared: Vec<Vec<ComparedArm>> = values.iter().map(|value| compared_arms(view, value, design)).collect();
+    let best_of =
+        |arms: &[ComparedArm]| (0..arms.len()).max_by(|&a, &b| arms[a].figure.mean.total_cmp(&arms[b].figure.mean));
+    let best: Vec<usize> = compared.iter().map(|arms| best_of(arms)).collect::<Option<_>>()?;
+    let mut wants = Vec::new();
+    let mut wanted = std::collections::BTreeSet::new();
+    for ((value, arms), &at) in values.iter().zip(&compared).zip(&best) {
+        if let Some(label) = value.label.as_ref().filter(|_| chances(arms)[at] >= enough && arms.len() > 1) {
+            wanted.insert(arms[at].arm);
+            wants.push((label.clone(), view.arms.names().get(arms[at].arm as usize)?.clone()));
+        }
+    }
+    if wanted.len() < 2 || weight <= 0.0 {
+        return None;
+    }
+    // The best single arm among those that are known for every value.
+    let figure = |arms: &[ComparedArm], arm: u32| arms.iter().find(|known| known.arm == arm).map(|known| known.figure);
+    let mean_of = |arm: u32| -> Option<f64> {
+        let parts = values.iter().zip(&compared);
+        parts.map(|(value, arms)| Some(value.weight / weight * figure(arms, arm)?.mean)).sum()
+    };
+    let everywhere = compared.first()?.iter().filter_map(|known| Some((mean_of(known.arm)?, known.arm)));
+    let (single_mean, single) = everywhere.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let (mut together, mut variance) = (0.0, 0.0);
+    for ((value, arms), &at) in values.iter().zip(&compared).zip(&best) {
+        let share = value.weight / weight;
+        together += share * arms[at].figure.mean;
+        if arms[at].arm != single {
+            variance += square(share) * (arms[at].figure.variance + figure(arms, single)?.variance);
+        }
+    }
+    let errors = (together - single_mean) / variance.sqrt();
+    let wants_what = WhoWantsWhat {
+        feature: feature.name.clone(),
+        wants,
+        together,
+        single: view.arms.names().get(single as usize)?.clone(),
+        single_mean,
+    };
+    (errors >= normal_quantile(SURE)).then_some((errors, wants_what))
+}
