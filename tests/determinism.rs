@@ -22,7 +22,7 @@ use support::{Clients, Process, click, context, decide, number, program, serve_c
 
 const ARMS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 /// Rounds of a shopper, who decides in every slot in each of them.
-const ROUNDS: u32 = 250;
+const ROUNDS: u32 = 120;
 const SHOPPERS: u64 = 3;
 
 /// Returns slots that learn in every possible way.
@@ -46,7 +46,7 @@ async fn send_shopper(address: String, shopper: u64, rounds: u32) {
     let mut rng = StdRng::seed_from_u64(shopper);
     for i in 0..rounds {
         // The pause makes the run long enough for a few snapshots.
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
         for slot in slots() {
             let request = DecideRequest {
                 subject: Some(Subject { id: format!("s{}", rng.random_range(0..40)), session_id: String::new() }),

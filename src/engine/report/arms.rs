@@ -132,7 +132,7 @@ pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
                     Some((low, high)) if plain && summary.weight() >= SHOWINGS_MIN => {
                         IfEverybody::Known { mean, low, high, effective_decisions: summary.weight() }
                     }
-                    _ => everybody.shown,
+                    _ => everybody.shown.of_shown_arm(all.shown),
                 },
             }
         });

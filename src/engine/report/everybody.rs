@@ -186,6 +186,19 @@ pub(super) fn cautious_figure(
     Some(DoublyRobustFigure { variance: figure.variance * caution, ..figure })
 }
 
+impl IfEverybody {
+    /// Returns the figure of an arm with so many showings: one that only a baseline, a rule or the holdout showed was shown all the
+    /// same.
+    pub(super) fn of_shown_arm(self, shown: u64) -> Self {
+        match self {
+            Self::Withheld(withheld) if shown > 0 && withheld.because == WithheldBecause::NotShown => {
+                Self::Withheld(WithheldFigure { because: WithheldBecause::TooLittleOverlap, ..withheld })
+            }
+            figure @ (Self::Known { .. } | Self::Withheld(_)) => figure,
+        }
+    }
+}
+
 /// Scale of the figures that are shown.
 struct FigureScale {
     /// Largest figure, or NaN if none is above 0.

@@ -33,7 +33,11 @@ use self::{
     lift::RewardRange,
 };
 use super::{Counters, HoldoutComparison, view::SlotView};
-use crate::{bandit::FeatureNote, slot::ArmId, stats::GroupedSample};
+use crate::{
+    bandit::FeatureNote,
+    slot::{ArmId, Mode},
+    stats::GroupedSample,
+};
 
 /// Probability that an interval or a quantile is wrong.
 const ALPHA: f64 = 0.05;
@@ -72,7 +76,7 @@ pub struct SlotReport {
     /// or `None` if the policy has decided nothing yet.
     pub exploration_cost: Option<f64>,
     /// Value remaining: upper bound, with probability 95 %, of the amount by which another available arm's mean is higher
-    /// than the leader's. `None` if fewer than two arms may be shown.
+    /// than the leader's. `None` if fewer than two arms may be shown, and in shadow mode.
     pub value_remaining: Option<f64>,
     /// Value remaining as a part of the leader's mean, or `None` if either is missing or that mean is 0.
     pub value_remaining_relative: Option<f64>,
@@ -166,6 +170,8 @@ fn part_of(amount: f64, whole: f64) -> Option<f64> {
 pub fn report(view: &SlotView) -> SlotReport {
     let definition = &*view.definition;
     let ArmFigures { arms, leader, value_remaining } = arm_figures(view);
+    // In shadow mode nothing measures what the arms earn that the baseline does not show.
+    let value_remaining = value_remaining.filter(|_| definition.controls.mode() != Mode::Shadow);
     let leader_mean = leader.map(|leader| arms[leader].best_known_mean());
     let mut report = SlotReport {
         slot: definition.id.to_string(),

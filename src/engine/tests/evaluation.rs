@@ -140,7 +140,7 @@ fn equal_arms_that_earn_money_are_not_called_confident_either() {
 #[test]
 fn a_better_arm_is_found_with_confidence() {
     let definition = rates(&["a", "b"]);
-    let runs = simulate_all(100, |seed| {
+    let runs = simulate_all(50, |seed| {
         simulate(&definition, 50_000 + seed, 3_000, false, |rng, place, _, _| {
             f64::from(u8::from(rng.random_bool([0.05, 0.12][place])))
         })

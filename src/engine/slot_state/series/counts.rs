@@ -42,7 +42,7 @@ pub struct SeriesArm {
 pub struct SeriesKind {
     /// Arm, by its index in the learner, or [`OTHER_ARMS`].
     pub arm: u32,
-    /// Kind, by its index in [`TimeSeries::kinds`].
+    /// Kind, by its index in the names that the series keeps.
     pub kind: u16,
     /// Number of events that count and were not reversed.
     pub events: i64,
