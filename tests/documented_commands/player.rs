@@ -11,7 +11,7 @@ use std::{
 use super::page::{CodeBlock, Page, Statement, service_command, simulator_command};
 
 /// Longest time of a command.
-const COMMAND_TIME: Duration = Duration::from_secs(60);
+const COMMAND_TIME: Duration = Duration::from_mins(1);
 
 /// The programs under their names in the documentation.
 pub(crate) struct Programs<'a> {
