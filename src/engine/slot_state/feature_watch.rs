@@ -1,6 +1,6 @@
 //! Features of the context as they come: how often, of which type and in which scale.
 //!
-//! Nothing is learned from it. The report names features that came no more, or came otherwise.
+//! The report names features that came no more, or came otherwise. No belief follows from them.
 
 use std::collections::BTreeMap;
 

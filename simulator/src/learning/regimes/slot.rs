@@ -83,7 +83,7 @@ impl SlotPlayer {
             model: settings.model.unwrap_or_default(),
             controls: Controls {
                 holdout: Some(0.0),
-                // What a slot learns is measured without the floor by which reports measure its arms.
+                // Learning is measured without the floor by which reports measure arms.
                 floor: Some(0.0),
                 half_life_us: settings.half_life_us,
                 ..Controls::default()

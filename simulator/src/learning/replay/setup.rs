@@ -91,7 +91,7 @@ pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Resu
             policy: Some(options.policy),
             exploration: options.exploration,
             holdout: Some(0.0),
-            // What a slot learns is measured without the floor by which reports measure its arms.
+            // Learning is measured without the floor by which reports measure arms.
             floor: Some(0.0),
             ..Controls::default()
         },

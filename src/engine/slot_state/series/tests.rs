@@ -62,7 +62,7 @@ fn steps_hold_what_a_plain_list_holds() {
     let all = series.total_between(0, i64::MAX);
     assert_eq!(all.totals.decisions, 6_000);
     assert_eq!(series.kinds(), ["click", "buy"]);
-    // What a snapshot holds is the same series, and copies do not change.
+    // A snapshot holds the same series, and copies do not change.
     let copy = series.clone();
     let written = rmp_serde::to_vec_named(&series).unwrap();
     assert_eq!(rmp_serde::from_slice::<TimeSeries>(&written).unwrap(), series);
