@@ -187,8 +187,8 @@ pub(super) fn cautious_figure(
 }
 
 impl IfEverybody {
-    /// Returns the figure of an arm with so many showings: one that only a baseline, a rule or the holdout showed was shown all the
-    /// same.
+    /// Returns the figure of an arm that was shown `shown` times. The policy need not have drawn it: a baseline, a rule or the
+    /// holdout may have shown it.
     pub(super) fn of_shown_arm(self, shown: u64) -> Self {
         match self {
             Self::Withheld(withheld) if shown > 0 && withheld.because == WithheldBecause::NotShown => {
