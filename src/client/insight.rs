@@ -4,8 +4,8 @@ use super::{changes::update_from, connection::Client, error::ClientError};
 use crate::{
     bandit::Features,
     engine::{
-        BeforeAfter, CandidateExplanation, Estimate, PreviewArm, PreviewRule, SlotPreview, SlotReport, Subject,
-        UnknownReward,
+        BeforeAfter, CandidateExplanation, Estimate, PreviewArm, PreviewRule, PreviewSegment, SlotPreview, SlotReport,
+        Subject, UnknownReward,
     },
     slot::{ArmId, Definition, FieldError},
     wire::{
@@ -121,6 +121,30 @@ fn pair(before: Option<proto::Estimate>, after: Option<proto::Estimate>) -> Befo
     BeforeAfter { before: estimate(before), after: estimate(after) }
 }
 
+fn decode_segment(segment: proto::SegmentPreview) -> Result<PreviewSegment, FieldError> {
+    let proto::SegmentPreview {
+        feature,
+        value,
+        decisions,
+        expected_reward_before,
+        expected_reward_after,
+        expected_reward_change,
+        arms,
+    } = segment;
+    let share = |proto::SegmentShare { arm_id, share_before, share_after }| {
+        let shown = BeforeAfter { before: share_before, after: share_after };
+        Ok((ArmId::parse("segments.arms.arm_id", &arm_id)?, shown))
+    };
+    Ok(PreviewSegment {
+        feature,
+        value,
+        decisions: decisions.into(),
+        expected_reward: pair(expected_reward_before, expected_reward_after),
+        expected_reward_change: estimate(expected_reward_change),
+        arms: arms.into_iter().map(share).collect::<Result<_, FieldError>>()?,
+    })
+}
+
 fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePreview, FieldError> {
     let proto::PreviewSlotChangeResponse {
         arms,
@@ -140,6 +164,7 @@ fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePr
         unknown_share_after,
         range_before,
         range_after,
+        segments,
     } = response;
     let unknown = |share: f64, range: Option<proto::RewardRange>| UnknownReward {
         share,
@@ -179,6 +204,7 @@ fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePr
         },
         exploration_cost_per_1000: pair(exploration_cost_per_1000_before, exploration_cost_per_1000_after),
         rules: rules.into_iter().map(rule).collect(),
+        segments: segments.into_iter().map(decode_segment).collect::<Result<_, FieldError>>()?,
         warnings,
     };
     let differences = diff.into_iter().map(field).collect();

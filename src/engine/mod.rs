@@ -65,8 +65,8 @@ pub use ownership::ArmDraft;
 pub use patch::{Patch, Piece};
 pub use pending::{SEGMENT_FEATURES_MAX, event_key};
 pub use preview::{
-    BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, PreviewTally, Previewer, SlotPreview,
-    UnknownReward, preview,
+    BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, PreviewSegment, PreviewTally, Previewer,
+    SlotPreview, UnknownReward, preview,
 };
 pub use report::{
     Alert, AlertKind, AmountFormat, ArmPeriod, ArmReport, FeatureSegments, FloorAdvice, GoalChange, IfEverybody,

@@ -19,9 +19,10 @@
 //! * Accepted rewards have the expectation of what πₜ earns, so their mean is the value over the accepted decisions.
 //! * The direct estimate is as biased as the model and is only there for comparison.
 //!
-//! Standard errors are those of independent terms: the terms themselves for IPS and the doubly robust estimator,
-//! `wₜ (rₜ − value) / w̄` for the self-normalised one, and the accepted rewards for replay. The terms of a learning
-//! sequence are uncorrelated given the past. A value that moves on the way makes the error larger, not smaller.
+//! Standard errors are those of the terms themselves for IPS and the doubly robust estimator, of `wₜ (rₜ − value) / w̄` for
+//! the self-normalised one, and of the accepted rewards for replay. Each is the larger of two: that of independent terms, and that
+//! of independent subjects, over whom deviations are summed first. The terms of a learning sequence are uncorrelated given the past.
+//! A value that moves on the way makes the error larger, not smaller.
 //!
 //! # Source
 //!
@@ -29,6 +30,10 @@
 //! eq. 4; Li, Chu, Langford and Wang, "Unbiased offline evaluation of contextual-bandit-based news article recommendation
 //! algorithms" (2011), algorithm 2 and theorem 1; Dudík, Erhan, Langford and Li, "Sample-efficient nonstationary policy
 //! evaluation for contextual bandits" (2012), whose estimator DR-ns is the doubly robust one along an accepted history.
+//! Errors over subjects: Liang and Zeger, "Longitudinal data analysis using generalized linear models" (1986), §2, with the correction
+//! C/(C − 1) for C subjects.
+
+use std::collections::BTreeMap;
 
 use super::{IntervalEstimate, interval::EstimateMoments, tails::binomial_interval};
 
@@ -38,6 +43,9 @@ const ROUNDING: f64 = 1e-9;
 /// Contribution of one logged decision to the estimates of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct LoggedTerm {
+    /// Number of the decision's subject, or 0 if it has none. Decisions of different subjects are independent, and so are those
+    /// without a subject.
+    pub subject: u64,
     /// The policy's probability of the shown arm, divided by the log's.
     pub weight: f64,
     /// The reward of the decision.
@@ -84,26 +92,64 @@ pub struct WeightSummary {
     pub largest: f64,
 }
 
-/// Returns the mean and its standard error. The error is 0 for fewer than two numbers.
-fn mean(of: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-    let (sum, count) = of.clone().fold((0.0, 0.0), |(sum, count), x| (sum + x, count + 1.0));
-    let mean: f64 = if count > 0.0 { sum / count } else { 0.0 };
-    let squares: f64 = of.map(|x| (x - mean) * (x - mean)).sum();
-    (mean, if count > 1.0 { (squares / (count - 1.0) / count).sqrt() } else { 0.0 })
+/// Subjects of terms, numbered from 0 in the order in which they come.
+struct TermSubjects {
+    /// Number of each term's subject.
+    of_term: Vec<usize>,
+    count: usize,
 }
 
-/// Returns the mean of rewards without weights, of which `largest` is the largest possible one.
+impl TermSubjects {
+    fn new(subjects: impl Iterator<Item = u64>) -> Self {
+        let mut numbers = BTreeMap::new();
+        let mut count = 0;
+        let of_term = subjects.map(|subject| {
+            let number = if subject == 0 { count } else { *numbers.entry(subject).or_insert(count) };
+            count += usize::from(number == count);
+            number
+        });
+        let of_term = of_term.collect();
+        Self { of_term, count }
+    }
+
+    fn each_is_one_term(&self) -> bool {
+        self.count == self.of_term.len()
+    }
+
+    /// Returns the mean of the terms' numbers and its standard error. The error is 0 for fewer than two numbers.
+    fn mean(&self, of: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+        let (sum, count) = of.clone().fold((0.0, 0.0), |(sum, count), x| (sum + x, count + 1.0));
+        let mean: f64 = if count > 0.0 { sum / count } else { 0.0 };
+        let squares: f64 = of.clone().map(|x| (x - mean) * (x - mean)).sum();
+        let independent = if count > 1.0 { squares / (count - 1.0) / count } else { 0.0 };
+        if self.each_is_one_term() || self.count < 2 {
+            return (mean, independent.sqrt());
+        }
+        let mut sums = vec![0.0; self.count];
+        for (x, &subject) in of.zip(&self.of_term) {
+            sums[subject] += x - mean;
+        }
+        let subjects = self.count as f64;
+        let squares: f64 = sums.iter().map(|sum| sum * sum).sum();
+        (mean, f64::max(independent, squares * subjects / (subjects - 1.0) / (count * count)).sqrt())
+    }
+}
+
+/// Returns the mean of rewards without weights, each with the number of its subject, as in [`LoggedTerm`]. `largest` is the largest
+/// possible reward.
 ///
-/// If each reward is 0 or `largest` they are counted, with the interval of Clopper and Pearson (1934), which holds at
-/// least its confidence. Otherwise the interval is that of [`EstimateMoments`].
-pub fn mean_reward(rewards: impl Iterator<Item = f64> + Clone, largest: f64, confidence: f64) -> IntervalEstimate {
-    let (value, standard_error) = mean(rewards.clone());
+/// If each reward is 0 or `largest` and no subject has two they are counted, with the interval of Clopper and Pearson (1934), which
+/// holds at least its confidence. Otherwise the interval is that of [`EstimateMoments`].
+pub fn mean_reward(of: impl Iterator<Item = (u64, f64)> + Clone, largest: f64, confidence: f64) -> IntervalEstimate {
+    let subjects = TermSubjects::new(of.clone().map(|(subject, _)| subject));
+    let rewards = of.map(|(_, reward)| reward);
+    let (value, standard_error) = subjects.mean(rewards.clone());
     let count = rewards.clone().count() as u64;
     let events = rewards.clone().all(|r| r >= 0.0).then_some(value);
     let one = largest / f64::max(count as f64, 1.0);
     let estimate =
         EstimateMoments { value, standard_error, events, largest: one, ceiling: Some(largest) }.estimate(confidence);
-    if !rewards.clone().all(|r| r == 0.0 || r.to_bits() == largest.to_bits()) {
+    if !subjects.each_is_one_term() || !rewards.clone().all(|r| r == 0.0 || r.to_bits() == largest.to_bits()) {
         return estimate;
     }
     let hits = rewards.filter(|r| *r != 0.0).count() as u64;
@@ -112,9 +158,11 @@ pub fn mean_reward(rewards: impl Iterator<Item = f64> + Clone, largest: f64, con
 }
 
 impl WeightSummary {
-    /// Summarises these weights.
-    pub fn new(weights: impl Iterator<Item = f64> + Clone) -> Self {
-        let (average, standard_error) = mean(weights.clone());
+    /// Summarises weights, each with the number of its decision's subject, as in [`LoggedTerm`].
+    pub fn new(of: impl Iterator<Item = (u64, f64)> + Clone) -> Self {
+        let subjects = TermSubjects::new(of.clone().map(|(subject, _)| subject));
+        let weights = of.map(|(_, weight)| weight);
+        let (average, standard_error) = subjects.mean(weights.clone());
         let (sum, sum_sq, largest) =
             weights.fold((0.0, 0.0, 0.0), |(sum, sum_sq, most), w| (sum + w, sum_sq + w * w, f64::max(most, w)));
         let effective = if sum_sq > 0.0 { sum * sum / sum_sq } else { 0.0 };
@@ -127,32 +175,34 @@ impl OffPolicyEstimates {
     /// was earned.
     pub fn new<'a>(terms: impl Iterator<Item = &'a LoggedTerm> + Clone, largest_reward: f64, confidence: f64) -> Self {
         let n = terms.clone().count() as f64;
-        let weights = WeightSummary::new(terms.clone().map(|t| t.weight));
+        let subjects = TermSubjects::new(terms.clone().map(|t| t.subject));
+        let mean = |of: &dyn Fn(&LoggedTerm) -> f64| subjects.mean(terms.clone().map(of));
+        let weights = WeightSummary::new(terms.clone().map(|t| (t.subject, t.weight)));
         let nonnegative = terms.clone().all(|t| t.reward >= 0.0);
         let largest = weights.largest * largest_reward / n;
-        let (ips, ips_error) = mean(terms.clone().map(|t| t.weight * t.reward));
+        let (ips, ips_error) = mean(&|t| t.weight * t.reward);
         let robust = |t: &LoggedTerm| t.direct + t.weight * (t.reward - t.forecast);
-        let (doubly, doubly_error) = mean(terms.clone().map(robust));
-        let (over, over_error) = mean(terms.clone().map(|t| robust(t) - t.reward));
+        let (doubly, doubly_error) = mean(&robust);
+        let (over, over_error) = mean(&|t| robust(t) - t.reward);
         let total = if weights.mean > 0.0 { weights.mean } else { 1.0 };
         let normalised = ips / total;
-        let (_, normalised_error) = mean(terms.clone().map(|t| t.weight * (t.reward - normalised) / total));
+        let (_, normalised_error) = mean(&|t| t.weight * (t.reward - normalised) / total);
         let unweighted = terms.clone().all(|t| (t.weight - 1.0).abs() < ROUNDING);
         let ceiling = unweighted.then_some(largest_reward);
         let moments = |value, standard_error, events: f64, largest| {
             let events = nonnegative.then_some(events);
             EstimateMoments { value, standard_error, events, largest, ceiling }.estimate(confidence)
         };
-        let rewards = terms.clone().map(|t| t.reward);
+        let rewards = terms.clone().map(|t| (t.subject, t.reward));
         let plain = unweighted.then(|| mean_reward(rewards, largest_reward, confidence));
-        let accepted = terms.clone().filter(|t| t.accepted).map(|t| t.reward);
+        let accepted = terms.clone().filter(|t| t.accepted).map(|t| (t.subject, t.reward));
         let count = accepted.clone().count() as u64;
         Self {
             ips: plain.unwrap_or_else(|| moments(ips, ips_error, ips, largest)),
             self_normalised: plain
                 .unwrap_or_else(|| moments(normalised, normalised_error, normalised, largest / total)),
             doubly_robust: moments(doubly, doubly_error, ips, largest),
-            direct: mean(terms.map(|t| t.direct)).0,
+            direct: mean(&|t| t.direct).0,
             over_log: moments(over, over_error, ips, largest),
             replay: (count > 0).then(|| mean_reward(accepted, largest_reward, confidence)),
             accepted: count,
@@ -172,8 +222,14 @@ mod tests {
     }
 
     fn terms() -> [LoggedTerm; 4] {
-        let term =
-            |weight, reward, direct, forecast, accepted| LoggedTerm { weight, reward, direct, forecast, accepted };
+        let term = |weight, reward, direct, forecast, accepted| LoggedTerm {
+            subject: 0,
+            weight,
+            reward,
+            direct,
+            forecast,
+            accepted,
+        };
         [
             term(2.0, 1.0, 0.5, 0.25, true),
             term(0.0, 1.0, 0.4, 0.6, false),
@@ -207,11 +263,38 @@ mod tests {
         near(of.over_log.standard_error.unwrap(), (squares / 12.0).sqrt());
     }
 
+    /// What a subject repeats says nothing new: with three copies of each term, errors are those of one.
+    #[test]
+    fn a_subject_who_comes_again_adds_nothing() {
+        let once = OffPolicyEstimates::new(terms().iter(), 2.0, 0.95);
+        let copy = |subject: u64| {
+            (1..).zip(terms()).map(move |(number, term)| LoggedTerm { subject: subject * number, ..term })
+        };
+        let again: Vec<LoggedTerm> = (0..3).flat_map(|_| copy(1)).collect();
+        let apart: Vec<LoggedTerm> = (0..3).flat_map(|_| copy(0)).collect();
+        let (again, apart) =
+            (OffPolicyEstimates::new(again.iter(), 2.0, 0.95), OffPolicyEstimates::new(apart.iter(), 2.0, 0.95));
+        let all: [fn(&OffPolicyEstimates) -> IntervalEstimate; 4] =
+            [|e| e.ips, |e| e.self_normalised, |e| e.doubly_robust, |e| e.over_log];
+        for of in all {
+            let error = |e: &OffPolicyEstimates| of(e).standard_error.unwrap();
+            near(of(&again).mean, of(&once).mean);
+            near(error(&again), error(&once));
+            // Twelve independent terms: √((4 − 1)/(12 − 1)) of the error of four.
+            near(error(&apart), error(&once) * f64::sqrt(3.0 / 11.0));
+        }
+        near(again.weights.standard_error, once.weights.standard_error);
+        let hits =
+            |subject: u64| (0..40).map(move |i: u64| (subject * (1 + i % 20), if i % 20 < 5 { 1.0 } else { 0.0 }));
+        let width = |of: IntervalEstimate| of.high.unwrap() - of.low.unwrap();
+        assert!(width(mean_reward(hits(1), 1.0, 0.95)) > 1.2 * width(mean_reward(hits(0), 1.0, 0.95)));
+    }
+
     #[test]
     fn weights_of_one_give_the_mean_of_the_log() {
         let own = terms().map(|term| LoggedTerm { weight: 1.0, direct: 0.0, forecast: 0.0, ..term });
         let of = OffPolicyEstimates::new(own.iter(), 2.0, 0.9);
-        let mean = mean_reward(own.iter().map(|term| term.reward), 2.0, 0.9);
+        let mean = mean_reward(own.iter().map(|term| (0, term.reward)), 2.0, 0.9);
         assert_eq!((of.ips, of.self_normalised, of.doubly_robust), (mean, mean, mean));
         near(of.weights.effective, 4.0);
     }
@@ -255,8 +338,9 @@ mod tests {
                     })
                     .collect();
                 let misses = |e: IntervalEstimate| !(e.low.unwrap()..=e.high.unwrap()).contains(&truth);
-                missed += i32::from(misses(mean_reward(rewards.iter().copied(), 3.0, 0.95)));
-                let (value, standard_error) = mean(rewards.iter().copied());
+                missed += i32::from(misses(mean_reward(rewards.iter().map(|r| (0, *r)), 3.0, 0.95)));
+                let alone = TermSubjects::new(rewards.iter().map(|_| 0));
+                let (value, standard_error) = alone.mean(rewards.iter().copied());
                 let largest = 3.0 / 40.0;
                 let moments = EstimateMoments { value, standard_error, events: Some(value), largest, ceiling: None };
                 missed_as_weighted += i32::from(misses(moments.estimate(0.95)));

@@ -97,7 +97,7 @@ impl Node {
         selection: &Selection,
         pseudonyms: bool,
         style: ExportStyle,
-        to: impl io::Write,
+        to: impl io::Write + Send,
     ) -> Result<ExportCounts, ReadingError> {
         let _turn = self.comparing.try_lock().map_err(|_| ReadingError::Busy)?;
         let reader = self.reader()?;

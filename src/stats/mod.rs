@@ -58,7 +58,9 @@ pub use beta::Beta;
 pub use cached_winners::WinnerCache;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
 pub use confidence::{Interval, REWARDS_MIN, RewardSample, mean_difference};
-pub use doubly_robust::{DecisionWeight, DoublyRobustFigure, DoublyRobustSums, FLOORS, GROUPS, RewardNoise, ScoredArm};
+pub use doubly_robust::{
+    DecisionWeight, DoublyRobustFigure, DoublyRobustSums, FLOORS, GROUPS, RewardNoise, ScoredArm, WeightLevel,
+};
 pub use gaussian::{ConstantPrior, Gaussian, Prediction, SolvedRow, SparseVector};
 pub use grouped::{GroupSum, GroupedSample};
 #[cfg(test)]

@@ -200,6 +200,14 @@ fn decode_export(
     let format = match proto::TableFormat::try_from(format) {
         Ok(proto::TableFormat::Unspecified | proto::TableFormat::Jsonl) => ExportFormat::Jsonl,
         Ok(proto::TableFormat::Csv) => ExportFormat::Csv,
+        #[cfg(feature = "parquet")]
+        Ok(proto::TableFormat::Parquet) => ExportFormat::Parquet,
+        #[cfg(not(feature = "parquet"))]
+        Ok(proto::TableFormat::Parquet) => {
+            let message =
+                "is TABLE_FORMAT_PARQUET, and this program was built without the feature parquet; take JSONL or CSV";
+            return Err(FieldError::new("format", message));
+        }
         Err(_) => return Err(FieldError::new("format", format!("{format} is not a TableFormat"))),
     };
     Ok((Selection { slot, from_us, until_us }, ExportStyle { format, spreadsheet_safe: false }))

@@ -4,12 +4,15 @@ use tonic::Status;
 
 use super::{
     Api, decode_slot, encode_slot, error, mask,
-    proto::{ArmPreview, Estimate, PreviewSlotChangeRequest, PreviewSlotChangeResponse, RewardRange, RulePreview},
+    proto::{
+        ArmPreview, Estimate, PreviewSlotChangeRequest, PreviewSlotChangeResponse, RewardRange, RulePreview,
+        SegmentPreview, SegmentShare,
+    },
 };
 use crate::{
     engine::{
-        self, BeforeAfter, Change, ChangeError, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, SlotPreview,
-        UnknownReward,
+        self, BeforeAfter, Change, ChangeError, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, PreviewSegment,
+        SlotPreview, UnknownReward,
     },
     node::{ChangeFailure, HindsightError},
     slot::FieldError,
@@ -93,6 +96,7 @@ fn encode_preview(preview: SlotPreview) -> PreviewSlotChangeResponse {
         unknown,
         exploration_cost_per_1000: cost,
         rules,
+        segments,
         warnings,
     } = preview;
     let range = |of: UnknownReward| of.range.map(|(low, high)| RewardRange { low, high });
@@ -109,6 +113,21 @@ fn encode_preview(preview: SlotPreview) -> PreviewSlotChangeResponse {
         let BeforeAfter { before: excluded_before, after: excluded_after } = keeps_out;
         RulePreview { name, matched_before, matched_after, excluded_before, excluded_after }
     };
+    let share = |(arm, shown): (crate::slot::ArmId, BeforeAfter<f64>)| SegmentShare {
+        arm_id: arm.to_string(),
+        share_before: shown.before,
+        share_after: shown.after,
+    };
+    let segment =
+        |PreviewSegment { feature, value, decisions, expected_reward, expected_reward_change, arms }| SegmentPreview {
+            feature,
+            value,
+            decisions: u32::try_from(decisions).unwrap_or(u32::MAX),
+            expected_reward_before: estimate(expected_reward.before),
+            expected_reward_after: estimate(expected_reward.after),
+            expected_reward_change: estimate(expected_reward_change),
+            arms: arms.into_iter().map(share).collect(),
+        };
     let (arms, arms_left_out) = largest_arms(arms);
     PreviewSlotChangeResponse {
         arms_left_out: u32::try_from(arms_left_out).unwrap_or(u32::MAX),
@@ -128,5 +147,6 @@ fn encode_preview(preview: SlotPreview) -> PreviewSlotChangeResponse {
         warnings,
         decisions_used: u32::try_from(decisions_used).unwrap_or(u32::MAX),
         diff: Vec::new(),
+        segments: segments.into_iter().map(segment).collect(),
     }
 }

@@ -286,3 +286,39 @@ async fn the_statistics_of_a_journal_add_up() {
     assert!(["decided", "offers", "last position 15", "day (UTC)"].iter().all(|word| table.contains(word)), "{table}");
     server.stop().await;
 }
+
+/// Read back by the format's own reader, a Parquet file has the rows of the other formats.
+#[cfg(feature = "parquet")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_parquet_file_holds_the_same_rows() {
+    use parquet::{
+        file::reader::{FileReader as _, SerializedFileReader},
+        record::Field,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    traffic(&data).await;
+    let all = rows(&expect_success(&export(&data, &[])));
+    let path = folder.path().join("decisions.parquet");
+    expect_success(&export(&data, &["--format", "parquet", "--output", path.to_str().unwrap()]));
+    let reader = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
+    assert_eq!(reader.metadata().file_metadata().num_rows(), i64::try_from(all.len()).unwrap());
+    for (row, want) in reader.get_row_iter(None).unwrap().zip(&all) {
+        let row = row.unwrap();
+        assert_eq!(row.len(), want.as_object().unwrap().len());
+        for (name, field) in row.get_column_iter() {
+            let want = &want[name];
+            match field {
+                Field::Null => assert_eq!(*want, Json::Null, "{name}"),
+                Field::Bool(flag) => assert_eq!(Some(*flag), want.as_bool(), "{name}"),
+                Field::Double(number) => assert_eq!(Some(*number), want.as_f64(), "{name}"),
+                Field::Str(text) if want.is_string() => assert_eq!(Some(text.as_str()), want.as_str(), "{name}"),
+                Field::Str(text) => assert_eq!(serde_json::from_str::<Json>(text).unwrap(), *want, "{name}"),
+                Field::Bytes(bytes) => {
+                    assert_eq!(serde_json::from_slice::<Json>(bytes.data()).unwrap(), *want, "{name}");
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+}

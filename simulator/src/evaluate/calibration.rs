@@ -78,7 +78,9 @@ pub struct ArmWeights {
 
 impl WeightMean {
     fn new(weights: impl Iterator<Item = f64> + Clone) -> Self {
-        let WeightSummary { mean, standard_error, effective, .. } = WeightSummary::new(weights);
+        let WeightSummary { mean, standard_error, effective, .. } =
+            // Draws are independent, also those for one subject.
+            WeightSummary::new(weights.map(|weight| (0, weight)));
         Self { mean, standard_error, effective }
     }
 

@@ -18,10 +18,10 @@
 //!
 //! * πₜ and the reward model at t depend neither on decision t's reward nor on anything later.
 //! * The draws of a policy are independent of the log's draws.
+//! * Intervals hold for shoppers who come back: their decisions count together, by the subject's id or else the session's.
 //! * Policies share no state that they change. The report is therefore the same for any number of threads.
 //!
-//! Deliberately not here: slates (only first positions are evaluated), and intervals that hold for returning shoppers
-//! (decisions are taken as independent given the past).
+//! Deliberately not here: slates (only first positions are evaluated).
 
 pub mod calibration;
 pub mod learner;

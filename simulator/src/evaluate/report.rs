@@ -10,7 +10,7 @@ use slotwise::evaluate::off_policy::{LoggedTerm, OffPolicyEstimates, WeightSumma
 use super::{
     EvaluatedPolicy, EvaluationOptions, LearningSource, PolicyKind,
     calibration::Calibration,
-    walk::{EvaluationInputs, PolicyWalk},
+    walk::{EvaluationInputs, PolicyWalk, subject_number},
 };
 use crate::{
     evaluate::logged::{FileFormat, LeftOutCounts},
@@ -173,7 +173,7 @@ impl EvaluationReport {
             let at = |position: u32| {
                 let there: Vec<&LoggedTerm> =
                     walk.terms.iter().zip(rows).filter(|(_, row)| row.position == position).map(|(t, _)| t).collect();
-                let log = mean_reward(there.iter().map(|term| term.reward), largest, confidence);
+                let log = mean_reward(there.iter().map(|term| (term.subject, term.reward)), largest, confidence);
                 PositionEstimates { position, decisions: there.len() as u64, log, value: value(&there) }
             };
             PolicyEvaluation {
@@ -194,7 +194,11 @@ impl EvaluationReport {
                 arms: log.arms.len() as u64,
                 from_us: rows.first().map_or(0, |row| row.at_us),
                 until_us: rows.last().map_or(0, |row| row.at_us),
-                reward: mean_reward(rows.iter().map(|row| row.reward), largest, confidence),
+                reward: mean_reward(
+                    rows.iter().map(|row| (subject_number(&row.subject), row.reward)),
+                    largest,
+                    confidence,
+                ),
                 rewarded: rows.iter().filter(|row| row.reward.to_bits() != log.default_reward.to_bits()).count() as u64,
                 left_out: log.left_out,
                 zero_propensity: log.left_out.zero_propensity as f64 / all as f64,

@@ -1,7 +1,11 @@
 //! Walk of a policy through a log: at each decision, the probability of the logged arm relative to its logged
 //! propensity.
 
-use slotwise::{engine::hash, environment::SplitMix64, evaluate::off_policy::LoggedTerm};
+use slotwise::{
+    engine::{Subject, hash},
+    environment::SplitMix64,
+    evaluate::off_policy::LoggedTerm,
+};
 
 use super::{
     EvaluateError, EvaluatedPolicy, EvaluationOptions, EvaluationProgress, LearningSource, PROGRESS_EVERY, PolicyKind,
@@ -53,6 +57,17 @@ impl RewardForecasts {
     pub fn at(&self, index: usize) -> &[f32] {
         &self.means[index * self.arms..(index + 1) * self.arms]
     }
+}
+
+/// Returns the number of a subject, by which its decisions belong together: by the subject's id, or else by the session's. It is 0
+/// without any id.
+pub(super) fn subject_number(subject: &Subject) -> u64 {
+    let (kind, id) = if subject.id.is_empty() {
+        ("evaluated session", &subject.session_id)
+    } else {
+        ("evaluated subject", &subject.id)
+    };
+    if id.is_empty() { 0 } else { hash(kind, &[id.as_bytes()]).word() | 1 }
 }
 
 /// Reports progress at every [`PROGRESS_EVERY`] decisions, and the remainder at the end.
@@ -135,7 +150,12 @@ impl<'a> EvaluationInputs<'a> {
                 }
             } else if evaluated {
                 walk.terms.push(match policy.how {
-                    PolicyKind::Logged => LoggedTerm { weight: 1.0, reward: row.reward, ..LoggedTerm::default() },
+                    PolicyKind::Logged => LoggedTerm {
+                        subject: subject_number(&row.subject),
+                        weight: 1.0,
+                        reward: row.reward,
+                        ..LoggedTerm::default()
+                    },
                     PolicyKind::Uniform | PolicyKind::Slot(_) => self.fixed_term(index, &mut beliefs, None),
                     PolicyKind::Arm(always) => self.fixed_term(index, &mut beliefs, Some(always)),
                 });
@@ -176,6 +196,7 @@ impl<'a> EvaluationInputs<'a> {
         let (row, forecasts) = (&self.log.rows[index], self.forecasts.at(index));
         let direct = beliefs.iter().zip(forecasts).map(|(belief, &mean)| belief.propensity * f64::from(mean)).sum();
         LoggedTerm {
+            subject: subject_number(&row.subject),
             weight: beliefs[row.arm].propensity / row.propensity,
             reward: row.reward,
             direct,

@@ -14,6 +14,7 @@ fn in_percent(metric: Metric) -> bool {
         | Metric::PopulationCoverage
         | Metric::FiguresShown
         | Metric::WhoWantsWhat
+        | Metric::RightArm
         | Metric::FalseConfidence
         | Metric::CountedError
         | Metric::FallbackShare => true,
@@ -45,6 +46,7 @@ fn number(metric: Metric, value: f64) -> String {
         | Metric::PopulationCoverage
         | Metric::FiguresShown
         | Metric::WhoWantsWhat
+        | Metric::RightArm
         | Metric::FalseConfidence
         | Metric::CountedError
         | Metric::FallbackShare => format!("{value:.5}"),
@@ -81,6 +83,7 @@ pub(crate) fn name(check: &Check, first: &str) -> String {
         Metric::PropensityCalibration => "calibration of propensities",
         Metric::FiguresShown => "figures if everybody got it that are shown",
         Metric::WhoWantsWhat => "who wants what is said",
+        Metric::RightArm => "the right arm is said",
         Metric::FalseConfidence => "false confidence",
         Metric::CountedError => "error of what was counted",
         Metric::FallbackShare => "share of fallbacks",

@@ -40,6 +40,7 @@ fn value(scenario: &Scenario, check: &Check, tally: &PolicyTally) -> Option<f64>
         | Metric::PopulationCoverage
         | Metric::FiguresShown
         | Metric::WhoWantsWhat
+        | Metric::RightArm
         | Metric::PropensityCalibration
         | Metric::FalseConfidence => None,
     }
@@ -78,6 +79,7 @@ pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Repli
             proportion(shown, all, count)
         }
         Metric::WhoWantsWhat => proportion(tallies().filter(|t| t.says_who_wants_what).count() as u64, count, count),
+        Metric::RightArm => proportion(tallies().filter(|t| t.says_right_arm).count() as u64, count, count),
         Metric::FalseConfidence => proportion(tallies().filter(|t| t.falsely_sure).count() as u64, count, count),
         Metric::PropensityCalibration => promises(tallies()),
         Metric::RewardPerDecision

@@ -93,6 +93,9 @@ pub enum Metric {
     FiguresShown,
     /// Part of replications at whose end the slot says that different shoppers want different arms.
     WhoWantsWhat,
+    /// Part of replications at whose end the slot is confident, leading or settled with the arm that is the best if all shoppers
+    /// get the same.
+    RightArm,
     /// Chi-squared test of the logged probabilities against the draws.
     PropensityCalibration,
     /// Part of replications at whose end the slot is 95 % sure of a best arm that is not the best.
@@ -131,6 +134,7 @@ impl Metric {
             Self::PopulationCoverage => "population_coverage",
             Self::FiguresShown => "figures_shown",
             Self::WhoWantsWhat => "who_wants_what",
+            Self::RightArm => "right_arm",
             Self::PropensityCalibration => "propensity_calibration",
             Self::FalseConfidence => "false_confidence",
             Self::CountedError => "counted_error",

@@ -57,13 +57,19 @@ enum FormatName {
     Jsonl,
     /// CSV (RFC 4180) with a header; lists are written as JSON.
     Csv,
+    /// Apache Parquet; lists and objects are columns of JSON. Only if built with `--features parquet`.
+    Parquet,
 }
 
 impl FormatName {
-    fn format(self) -> ExportFormat {
+    fn format(self) -> Result<ExportFormat, &'static str> {
         match self {
-            Self::Jsonl => ExportFormat::Jsonl,
-            Self::Csv => ExportFormat::Csv,
+            Self::Jsonl => Ok(ExportFormat::Jsonl),
+            Self::Csv => Ok(ExportFormat::Csv),
+            #[cfg(feature = "parquet")]
+            Self::Parquet => Ok(ExportFormat::Parquet),
+            #[cfg(not(feature = "parquet"))]
+            Self::Parquet => Err("this program was built without Parquet; build it with --features parquet"),
         }
     }
 }
@@ -74,13 +80,13 @@ impl Export {
         let selection =
             Selection { slot, from_us: self.from.unwrap_or(i64::MIN), until_us: self.until.unwrap_or(i64::MAX) };
         let reader = JournalReader::open(&self.data.data)?;
-        let style = ExportStyle { format: self.format.format(), spreadsheet_safe: self.spreadsheet_safe };
+        let style = ExportStyle { format: self.format.format()?, spreadsheet_safe: self.spreadsheet_safe };
         let names = if self.pseudonyms { None } else { Some(SubjectNames::of(&self.data.data)) };
         if self.pseudonyms && reader.subjects_key()?.is_none() {
             return Err("this folder was written before there were pseudonyms and holds ids; start the service once, which gives it a key".into());
         }
         let Some(output) = self.output else {
-            return match write(&reader, &selection, names.as_ref(), style, io::stdout().lock()) {
+            return match write(&reader, &selection, names.as_ref(), style, io::stdout()) {
                 // The reader of the pipe has closed it.
                 Err(JoinError::Taker(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 Err(JoinError::Taker(why)) => Err(format!("cannot write to standard output: {why}").into()),
@@ -103,7 +109,7 @@ pub fn export(
     reader: &JournalReader,
     selection: &Selection,
     format: ExportFormat,
-    to: impl Write,
+    to: impl Write + Send,
 ) -> Result<u64, JoinError<io::Error>> {
     Ok(write(reader, selection, None, ExportStyle { format, spreadsheet_safe: false }, to)?.rows)
 }
@@ -133,7 +139,7 @@ fn write(
     selection: &Selection,
     names: Option<&SubjectNames>,
     style: ExportStyle,
-    to: impl Write,
+    to: impl Write + Send,
 ) -> Result<ExportCounts, JoinError<io::Error>> {
     let mut meter = Meter::new();
     write_export(reader, selection, names, style, to, &mut |progress| meter.show(progress))

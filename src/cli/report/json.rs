@@ -161,6 +161,7 @@ fn who_wants_what_json(found: &WhoWantsWhat) -> Value {
         "together": found.together,
         "single_arm_id": found.single.as_str(),
         "single_mean": found.single_mean,
+        "single_rivals": found.single_rivals.iter().map(ArmId::as_str).collect::<Vec<_>>(),
     })
 }
 

@@ -221,7 +221,7 @@ fn arm_table(report: &SlotReport, amounts: &AmountFormat) -> Table {
             interval(arm, amounts),
             if_everybody(&arm.if_everybody, amounts),
             format!("{:.1} %", 100.0 * arm.chance_best),
-            if arm.available { amounts.amount(arm.expected_loss) } else { String::new() },
+            arm.expected_loss.map_or_else(String::new, |loss| amounts.amount(loss)),
             format!("{:.0}", arm.effective_observations),
         ]);
     }

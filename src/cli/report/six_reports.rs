@@ -121,8 +121,8 @@ const OFFERS: Shop =
 fn a_clear_winner_is_named() {
     let text = Shop { chance: |_, place| [0.05, 0.1][place], ..OFFERS }.text(1);
     let first = text.lines().next().unwrap();
-    assert!(first.starts_with("Confident: ") || first.starts_with("Leading: 'coats'"), "{first}");
-    assert!(!first.contains("boots"), "{first}");
+    assert!(first.starts_with("Confident: ") || first.starts_with("Leading: "), "{first}");
+    assert!(first.contains("'coats'") && !first.contains("boots"), "{first}");
 }
 
 #[test]
@@ -142,6 +142,8 @@ fn two_segments_get_what_each_wants() {
         ["'boots' for segment = loyal", "'coats' for segment = new"].iter().all(|part| first.contains(part)),
         "{first}"
     );
+    // If all got the same, coats would have 31.5 % and boots 31 %: that is too close to tell.
+    assert!(first.contains("('boots' or 'coats')") || first.contains("('coats' or 'boots')"), "{first}");
 }
 
 #[test]
@@ -151,6 +153,8 @@ fn scarce_decisions_are_called_that() {
     let text = Shop { arms: &ARMS, decisions: 500, chance: |_, _| 0.01, ..OFFERS }.text(4);
     let first = text.lines().next().unwrap();
     assert!(first.starts_with("Learning") || first.starts_with("Warming up"), "{first}");
+    // A click in a hundred cannot lose tens of per cent, so nothing but the width of the beliefs could say so.
+    assert!(first.contains("too early to tell") && !text.contains("value remaining"), "{text}");
 }
 
 #[test]

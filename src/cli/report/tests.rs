@@ -37,7 +37,7 @@ fn an_arm_without_an_interval_says_how_many_rewards_it_takes() {
         chance_best: 0.9,
         available: true,
         rewarded: 28,
-        expected_loss: 0.001,
+        expected_loss: Some(0.001),
         effective_observations: 700.0,
         if_everybody: IfEverybody::Known { mean: 0.035, low: 0.02, high: 0.05, effective_decisions: 300.0 },
     };

@@ -10,11 +10,13 @@ use super::{
 };
 use crate::{
     client::{ChangePreview, Client},
-    engine::{BeforeAfter, Estimate, PreviewArm, PreviewRule},
+    engine::{BeforeAfter, Estimate, PreviewArm, PreviewRule, PreviewSegment},
 };
 
 /// Number of arms that are listed for people; the others are counted.
 const ARMS_MAX: usize = 30;
+/// Number of values of features that are listed for people.
+const SEGMENTS_MAX: usize = 12;
 
 /// Flags of `slots preview`.
 #[derive(Debug, clap::Args)]
@@ -115,6 +117,37 @@ fn rule(rule: &PreviewRule) -> String {
     if now == then { format!("rule '{name}': {now}, as now") } else { format!("rule '{name}': now {now}; then {then}") }
 }
 
+/// Table of the values of features for which the expected reward changes, those with the largest change first.
+fn segments(preview: &[PreviewSegment]) -> Vec<String> {
+    let mut order: Vec<&PreviewSegment> =
+        preview.iter().filter(|segment| segment.expected_reward_change != Estimate::default()).collect();
+    if order.is_empty() {
+        return Vec::new();
+    }
+    let size = |segment: &PreviewSegment| segment.expected_reward_change.value.abs();
+    order.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["for", "decisions", "reward now", "then", "change", "shown"]);
+    for segment in order.iter().take(SEGMENTS_MAX) {
+        let shown = segment.arms.iter().map(|(arm, shown)| {
+            format!("{} {} → {}", printable(arm.as_str()), percent(shown.before), percent(shown.after))
+        });
+        table.add_row([
+            format!("{} = {}", printable(&segment.feature), printable(&segment.value)),
+            segment.decisions.to_string(),
+            format!("{:.4}", segment.expected_reward.before.value),
+            format!("{:.4}", segment.expected_reward.after.value),
+            with_error(segment.expected_reward_change, 4),
+            shown.collect::<Vec<_>>().join("\n"),
+        ]);
+    }
+    let mut lines = vec![fitted(table, &[5, 3, 2])];
+    if order.len() > SEGMENTS_MAX {
+        lines.push(format!("and {} values more: see --json", order.len() - SEGMENTS_MAX));
+    }
+    lines
+}
+
 fn text(slot: &str, preview: &ChangePreview) -> String {
     let ChangePreview { preview, differences, differences_left_out, arms_left_out } = preview;
     if differences.is_empty() {
@@ -135,6 +168,7 @@ fn text(slot: &str, preview: &ChangePreview) -> String {
     let BeforeAfter { before, after } = preview.exploration_cost_per_1000;
     lines.push(format!("cost of exploring per 1,000 decisions: {} → {}", with_error(before, 2), with_error(after, 2)));
     lines.extend(preview.rules.iter().map(rule));
+    lines.extend(segments(&preview.segments));
     lines
         .extend(preview.warnings.iter().map(|warning| style(format!("! {}", printable(warning))).yellow().to_string()));
     lines.join("\n")
@@ -162,6 +196,18 @@ fn json(slot: &str, preview: &ChangePreview) -> serde_json::Value {
             "excluded_after": rule.keeps_out.after,
         })
     };
+    let segment = |segment: &PreviewSegment| {
+        let share = |(arm, shown): &(crate::slot::ArmId, BeforeAfter<f64>)| json!({"arm_id": arm.as_str(), "share_before": shown.before, "share_after": shown.after});
+        json!({
+            "feature": segment.feature,
+            "value": segment.value,
+            "decisions": segment.decisions,
+            "expected_reward_before": estimate(segment.expected_reward.before),
+            "expected_reward_after": estimate(segment.expected_reward.after),
+            "expected_reward_change": estimate(segment.expected_reward_change),
+            "arms": segment.arms.iter().map(share).collect::<Vec<_>>(),
+        })
+    };
     json!({
         "slot_id": slot,
         "diff": differences.iter().map(|d| json!({"path": d.path, "before": d.before, "after": d.after})).collect::<Vec<_>>(),
@@ -180,6 +226,7 @@ fn json(slot: &str, preview: &ChangePreview) -> serde_json::Value {
         "range_before": preview.unknown.before.range.map(|(low, high)| json!({"low": low, "high": high})),
         "range_after": preview.unknown.after.range.map(|(low, high)| json!({"low": low, "high": high})),
         "rules": preview.rules.iter().map(rule).collect::<Vec<_>>(),
+        "segments": preview.segments.iter().map(segment).collect::<Vec<_>>(),
         "warnings": preview.warnings,
     })
 }

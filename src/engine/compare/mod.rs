@@ -252,6 +252,7 @@ impl PolicySums {
 /// Returns the contribution of a decision to a policy with these probabilities.
 fn term(candidates: &[LoggedCandidate<'_>], pmf: &[f64], shown: usize, reward: f64) -> LoggedTerm {
     LoggedTerm {
+        subject: 0,
         weight: pmf[shown] / candidates[shown].propensity,
         reward,
         direct: pmf.iter().zip(candidates).map(|(p, of)| p * of.mean).sum(),

@@ -8,7 +8,7 @@
 //! id            16 bytes
 //! at_us         i64, big endian
 //! first score   26 bytes
-//! segments      16 bytes
+//! segments      24 bytes
 //! index keys    array: subjects, events, arms
 //! rest          array: holdout, frozen, rows, shown arms, evaluation data
 //! ```

@@ -14,6 +14,8 @@
 //! past decisions.
 
 mod groups;
+mod segments;
+mod sums;
 mod tally;
 mod unknown;
 mod warnings;
@@ -35,6 +37,7 @@ use super::{
 };
 use crate::slot::{ArmId, Consent};
 use groups::{RequestGroup, group_requests};
+pub use segments::PreviewSegment;
 pub use tally::PreviewTally;
 use tally::{GroupForecast, SideForecast};
 pub use unknown::UnknownReward;
@@ -118,6 +121,8 @@ pub struct SlotPreview {
     pub exploration_cost_per_1000: BeforeAfter<Estimate>,
     /// Rules after the change in their order, then those that it removes.
     pub rules: Vec<PreviewRule>,
+    /// Effects by the values of the features that the slot follows.
+    pub segments: Vec<PreviewSegment>,
     /// Warnings in plain words.
     pub warnings: Vec<String>,
 }
@@ -212,10 +217,11 @@ impl<'a> Previewer<'a> {
         // The first forecast fills the cache that the second one uses.
         let before = forecast(self.views.before, ChangeSide::Before);
         let after = forecast(self.views.after, ChangeSide::After(&self.arm_correspondence));
-        tally.add(&GroupForecast {
+        let forecasts = GroupForecast {
             before: self.side_forecast(self.views.before, group, before),
             after: self.side_forecast(self.views.after, group, after),
-        });
+        };
+        tally.add(&forecasts, &decided.context);
     }
 
     fn side_forecast<'f>(
@@ -250,6 +256,7 @@ impl<'a> Previewer<'a> {
             unknown: all.unknown(&self.views),
             exploration_cost_per_1000: cost,
             rules,
+            segments: all.segments(),
             warnings: Vec::new(),
         };
         preview.warnings = warnings::warnings(&self.views, &preview, &all);

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     BeforeAfter, Estimate, PreviewArm, PreviewRule,
+    segments::{PreviewSegment, SegmentSums},
+    sums::{DecisionSum, DrawMean},
     unknown::{UnknownReward, was_shown},
 };
 use crate::{
+    bandit::Features,
     engine::{
         decide::forecast::{ForecastSlate, RequestForecast},
         decision_record::Fallback,
@@ -15,59 +18,6 @@ use crate::{
     slot::ArmId,
     stats::math,
 };
-
-/// Sum of one number over decisions, with what its standard error needs.
-#[derive(Debug, Clone, Copy, Default)]
-struct DecisionSum {
-    total: f64,
-    /// Sum of the squares of the expected numbers, without the variance of drawing.
-    squares: f64,
-    /// Variance that drawing adds to the sum.
-    draw_variance: f64,
-}
-
-impl DecisionSum {
-    /// Adds numbers that are known without drawing.
-    fn of(values: impl Iterator<Item = f64>) -> Self {
-        let mut sum = Self::default();
-        for value in values {
-            sum.add(Self { total: value, squares: value * value, draw_variance: 0.0 });
-        }
-        sum
-    }
-
-    fn add(&mut self, other: Self) {
-        self.total += other.total;
-        self.squares += other.squares;
-        self.draw_variance += other.draw_variance;
-    }
-
-    /// Returns the mean over `n` decisions.
-    fn estimate(self, n: f64) -> Estimate {
-        if n <= 0.0 {
-            return Estimate::default();
-        }
-        let value = self.total / n;
-        let variance = (self.squares / n - value * value).max(0.0) * n / (n - 1.0).max(1.0);
-        Estimate { value, standard_error: (variance / n + self.draw_variance / (n * n)).sqrt() }
-    }
-}
-
-/// Mean of a number over several draws of a slate.
-struct DrawMean {
-    mean: f64,
-    /// Variance of the mean, or 0 for a single draw.
-    variance: f64,
-}
-
-impl DrawMean {
-    fn new(values: impl Iterator<Item = f64> + Clone) -> Self {
-        let n = values.clone().count() as f64;
-        let mean = values.clone().sum::<f64>() / n;
-        let squares: f64 = values.map(|value| math::square(value - mean)).sum();
-        Self { mean, variance: if n > 1.0 { squares / (n - 1.0) / n } else { 0.0 } }
-    }
-}
 
 /// Forecast for a group of equal requests on one side of the change.
 pub(super) struct SideForecast<'a> {
@@ -86,7 +36,7 @@ impl SideForecast<'_> {
     }
 
     /// Returns the probability of each request to be shown the baseline.
-    fn baseline_shown(&self) -> impl Iterator<Item = f64> + Clone + '_ {
+    pub(super) fn baseline_shown(&self) -> impl Iterator<Item = f64> + Clone + '_ {
         self.control.iter().map(|control| if self.shows_policy { *control } else { 1.0 })
     }
 
@@ -96,10 +46,40 @@ impl SideForecast<'_> {
     }
 
     /// Returns the expected reward of each request.
-    fn rewards(&self) -> Vec<f64> {
+    pub(super) fn rewards(&self) -> Vec<f64> {
         let policy = self.policy_reward().mean;
         let baseline = self.forecast.baseline.expected_reward;
         self.baseline_shown().map(|c| c * baseline + (1.0 - c) * policy).collect()
+    }
+
+    /// Returns the expected number of requests that are shown what the policy draws.
+    fn policy_shown(&self) -> f64 {
+        self.baseline_shown().map(|c| 1.0 - c).sum()
+    }
+
+    /// Returns a sum over what the policy draws with the variance of the drawing.
+    fn with_draws(&self, sum: DecisionSum) -> DecisionSum {
+        let (policy, variance) = (self.policy_shown(), self.policy_reward().variance);
+        let squares: f64 = self.baseline_shown().map(|c| math::square(1.0 - c)).sum();
+        // The square of a mean of draws is too large by the variance of that mean.
+        DecisionSum { draw_variance: policy * policy * variance, squares: sum.squares - squares * variance, ..sum }
+    }
+
+    /// Returns the sum of the expected rewards.
+    pub(super) fn reward_sum(&self) -> DecisionSum {
+        self.with_draws(DecisionSum::of(self.rewards().into_iter()))
+    }
+
+    /// Returns each arm with its expected number of showings over all requests.
+    pub(super) fn mean_showings(&self) -> impl Iterator<Item = (&ArmId, f64)> {
+        let forecast = &self.forecast;
+        let (base, policy): (f64, f64) = (self.baseline_shown().sum(), self.policy_shown());
+        let draws = forecast.policy.len().max(1) as f64;
+        let of_arms = forecast.baseline.showings.iter().enumerate().map(move |(at, &(candidate, shown))| {
+            let drawn: f64 = forecast.policy.iter().map(|slate| slate.showings[at].1).sum();
+            (forecast.arms[candidate], base * shown + policy * drawn / draws)
+        });
+        of_arms.chain(forecast.default_arm.map(|arm| (arm, self.requests())))
     }
 }
 
@@ -154,6 +134,7 @@ struct SideTally {
 pub struct PreviewTally {
     sides: BeforeAfter<SideTally>,
     change: DecisionSum,
+    segments: SegmentSums,
 }
 
 impl SideTally {
@@ -176,16 +157,8 @@ impl SideTally {
         }
         self.add_arms(side);
         self.add_rules(side);
-        let drawn = side.policy_reward();
-        let policy: f64 = side.baseline_shown().map(|c| 1.0 - c).sum();
-        let squares: f64 = side.baseline_shown().map(|c| (1.0 - c) * (1.0 - c)).sum();
-        // The square of a mean of draws is too large by the variance of that mean.
-        let with_draws = |sum: DecisionSum| DecisionSum {
-            draw_variance: policy * policy * drawn.variance,
-            squares: sum.squares - squares * drawn.variance,
-            ..sum
-        };
-        self.reward.add(with_draws(DecisionSum::of(side.rewards().into_iter())));
+        let (drawn, policy) = (side.policy_reward(), side.policy_shown());
+        self.reward.add(side.reward_sum());
         let draws = forecast.policy.len().max(1) as f64;
         let drawn_unknown = |of: fn(&ForecastSlate) -> f64| forecast.policy.iter().map(of).sum::<f64>() / draws;
         let base: f64 = side.baseline_shown().sum();
@@ -194,7 +167,7 @@ impl SideTally {
             base * forecast.baseline.unknown_reward + policy * drawn_unknown(|slate| slate.unknown_reward);
         if forecast.fallback.is_none() {
             let costs = side.baseline_shown().map(|c| (1.0 - c) * (forecast.best_reward - drawn.mean));
-            self.cost.add(with_draws(DecisionSum::of(costs)));
+            self.cost.add(side.with_draws(DecisionSum::of(costs)));
         }
     }
 
@@ -295,10 +268,15 @@ impl SideTally {
 
 impl PreviewTally {
     pub(super) fn new(views: &BeforeAfter<&SlotView>) -> Self {
-        Self { sides: views.map(|view| SideTally::new(view)), change: DecisionSum::default() }
+        Self {
+            sides: views.map(|view| SideTally::new(view)),
+            change: DecisionSum::default(),
+            segments: SegmentSums::new(views.before),
+        }
     }
 
-    pub(super) fn add(&mut self, group: &GroupForecast<'_>) {
+    pub(super) fn add(&mut self, group: &GroupForecast<'_>, context: &Features) {
+        self.segments.add(group, context);
         self.sides.before.add(&group.before);
         self.sides.after.add(&group.after);
         let (before, after) = (group.before.rewards(), group.after.rewards());
@@ -309,6 +287,12 @@ impl PreviewTally {
         self.sides.before.merge(other.sides.before);
         self.sides.after.merge(other.sides.after);
         self.change.add(other.change);
+        self.segments.merge(other.segments);
+    }
+
+    /// Effects by the values of the context's features.
+    pub(super) fn segments(&self) -> Vec<PreviewSegment> {
+        self.segments.segments()
     }
 
     /// Expected reward per decision.

@@ -41,9 +41,9 @@ pub struct ArmReport {
     pub available: bool,
     /// Number of showings since the goal changed that have an event of the goal's kinds.
     pub rewarded: u64,
-    /// Expected loss per showing of always showing the arm, compared with knowing the best arm. It is 0 for an arm that
-    /// may not be shown.
-    pub expected_loss: f64,
+    /// Expected loss per showing of always showing the arm, compared with knowing the best arm, or `None` for an arm that may
+    /// not be shown, and while so little is known of the arms that the loss exceeds what the leader earns.
+    pub expected_loss: Option<f64>,
     /// Number of observations behind the posterior, where faded observations count in part.
     pub effective_observations: f64,
     /// Figure of what the arm would earn if everybody got it.
@@ -67,7 +67,7 @@ pub(super) struct ArmFigures {
     /// Index of the arm that is the likeliest best, or `None` if no arm may be shown.
     pub(super) leader: Option<usize>,
     /// Upper bound, with probability 95 %, of the amount by which another available arm is better than the leader. `None`
-    /// if fewer than two arms may be shown.
+    /// if fewer than two arms may be shown, and if it exceeds what the leader earns.
     pub(super) value_remaining: Option<f64>,
 }
 
@@ -92,7 +92,7 @@ struct ArmCounts {
 /// Comparison of the arms, by their indices in the report.
 struct Standings {
     chances: Vec<f64>,
-    losses: Vec<f64>,
+    losses: Vec<Option<f64>>,
     leader: Option<usize>,
     value_remaining: Option<f64>,
 }
@@ -136,7 +136,11 @@ pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
                 },
             }
         });
-    ArmFigures { arms: reports.collect(), leader, value_remaining }
+    let mut arms: Vec<ArmReport> = reports.collect();
+    let most = leader.map_or(0.0, |leader| arms[leader].best_known_mean().abs());
+    // What exceeds the leader's reward comes from how little is known of the arms, and measures nothing.
+    arms.iter_mut().for_each(|arm| arm.expected_loss = arm.expected_loss.filter(|loss| *loss <= most));
+    ArmFigures { arms, leader, value_remaining: value_remaining.filter(|value| *value <= most) }
 }
 
 /// Returns the interval of an arm's mean reward, which also holds `mean`, or else the number of rewards that it would take.
@@ -202,8 +206,8 @@ fn standings(arms: &[ListedArm], everybody: Option<&[EverybodyBelief]>, listed: 
         let beliefs: Vec<_> = available.iter().map(|&i| ValueScore::new(&arms[i].summary.value)).collect();
         losses_and_value_remaining(&beliefs, &available, leader)
     };
-    let mut losses = vec![0.0; listed];
-    available.iter().zip(available_losses).for_each(|(&i, loss)| losses[i] = loss);
+    let mut losses = vec![None; listed];
+    available.iter().zip(available_losses).for_each(|(&i, loss)| losses[i] = Some(loss));
     Standings { chances, losses, leader, value_remaining }
 }
 

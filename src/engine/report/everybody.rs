@@ -176,11 +176,7 @@ pub(super) fn beliefs(view: &SlotView, arms: &[Option<u32>]) -> Vec<EverybodyBel
 }
 
 /// Returns the figure of an arm with the noise of all arms' rewards, wider while few rewards are known.
-pub(super) fn cautious_figure(
-    of: &DoublyRobustSums,
-    sums: &EverybodySums,
-    design_effect: f64,
-) -> Option<DoublyRobustFigure> {
+fn cautious_figure(of: &DoublyRobustSums, sums: &EverybodySums, design_effect: f64) -> Option<DoublyRobustFigure> {
     let figure = of.figure(sums.noise(), design_effect)?;
     let caution = 1.0 + CAUTION_SHOWINGS / figure.effective_showings;
     Some(DoublyRobustFigure { variance: figure.variance * caution, ..figure })
@@ -249,7 +245,7 @@ impl FigureScale {
 }
 
 /// Mean design effect of the arms that have one, or 1.
-pub(super) fn mean_design_effect(sums: &EverybodySums, arms: &[Option<u32>]) -> f64 {
+fn mean_design_effect(sums: &EverybodySums, arms: &[Option<u32>]) -> f64 {
     let effects: Vec<f64> =
         arms.iter().filter_map(|arm| sums.arm((*arm)?)?.design_effect()).filter(|effect| effect.is_finite()).collect();
     if effects.is_empty() { 1.0 } else { effects.iter().sum::<f64>() / effects.len() as f64 }

@@ -4,20 +4,24 @@
 
 use super::{
     ALPHA, Lift,
-    everybody::{SHOWINGS_MIN, cautious_figure, is_plain, mean_design_effect},
+    everybody::{SHOWINGS_MIN, is_plain},
     reward_range,
 };
 use crate::{
     engine::{
-        slot_state::{SegmentFeature, SegmentValue},
+        slot_state::{EverybodySums, SegmentFeature, SegmentValue},
         view::SlotView,
     },
     slot::ArmId,
-    stats::{DoublyRobustFigure, NormalScore, Winners, math::square, normal_quantile},
+    stats::{DoublyRobustFigure, DoublyRobustSums, NormalScore, Winners, math::square, normal_quantile},
 };
 
 /// Chance to be the best from which on an arm is what the shoppers of a segment want, for one look at one segment.
+pub(super) const WANTED: f64 = 0.9;
+/// Chance from which on two arms are told apart if all get the same.
 const SURE: f64 = 0.95;
+/// Showings whose noise is added to a figure's.
+const CAUTION_SHOWINGS: f64 = 3.0;
 /// Effective showings from which on an arm's figure is compared.
 const COMPARED_MIN: f64 = 10.0;
 /// Decisions with a value from which on it is reported.
@@ -80,6 +84,8 @@ pub struct WhoWantsWhat {
     pub single: ArmId,
     /// Mean reward of that arm if everybody got it.
     pub single_mean: f64,
+    /// Other arms that may be the best if all get the same: they are not told apart with 95 %, for one look at one arm.
+    pub single_rivals: Vec<ArmId>,
 }
 
 /// Arm of a value that can be compared with others.
@@ -98,9 +104,9 @@ fn is_reported(value: &SegmentValue) -> bool {
     value.decisions >= DECISIONS_MIN
 }
 
+/// Design effect of the figures of a segment. Much of what subjects have in common is their segment, so it is that of the noise.
 fn design_effect(view: &SlotView) -> f64 {
-    let arms: Vec<Option<u32>> = view.definition.arms.iter().map(|arm| view.arms.learned(arm.id.as_str())).collect();
-    mean_design_effect(&view.evaluation.everybody, &arms)
+    view.evaluation.everybody.noise().design_effect()
 }
 
 /// Computes the figures of the values of all followed features.
@@ -117,6 +123,14 @@ pub fn segments(view: &SlotView) -> Vec<FeatureSegments> {
         .collect()
 }
 
+/// Returns the figure of an arm for the shoppers of a value, wider while few rewards are known: about as Student's distribution is wider
+/// than the normal one.
+fn part_figure(of: &DoublyRobustSums, sums: &EverybodySums, design: f64) -> Option<DoublyRobustFigure> {
+    let figure = of.part_figure(sums.noise(), design)?;
+    let caution = 1.0 + CAUTION_SHOWINGS / figure.effective_showings;
+    Some(DoublyRobustFigure { variance: figure.variance * caution, ..figure })
+}
+
 fn value_report(view: &SlotView, value: &SegmentValue, values: usize, design: f64) -> SegmentValueReport {
     let alpha = ALPHA / values as f64;
     let compared = compared_arms(view, value, design);
@@ -126,7 +140,7 @@ fn value_report(view: &SlotView, value: &SegmentValue, values: usize, design: f6
     let width = normal_quantile(1.0 - alpha / 2.0);
     let arms = value.arms.iter().filter_map(|arm| {
         let id = view.arms.names().get(arm.arm as usize)?;
-        let figure = cautious_figure(&arm.sums, sums, design);
+        let figure = part_figure(&arm.sums, sums, design);
         let known = figure.filter(|figure| arm.shown > 0 && figure.effective_showings >= SHOWINGS_MIN);
         let at = compared.iter().position(|known| known.arm == arm.arm);
         Some(SegmentArmReport {
@@ -172,7 +186,7 @@ fn compared_arms(view: &SlotView, value: &SegmentValue, design: f64) -> Vec<Comp
     let of_value = value.arms.iter().filter(|arm| available.contains(&arm.arm));
     of_value
         .filter_map(|arm| {
-            let figure = cautious_figure(&arm.sums, sums, design)?;
+            let figure = part_figure(&arm.sums, sums, design)?;
             (figure.effective_showings >= COMPARED_MIN).then_some(ComparedArm { arm: arm.arm, figure })
         })
         .collect()
@@ -192,7 +206,7 @@ fn chances(arms: &[ComparedArm]) -> Vec<f64> {
 
 /// Returns the feature by whose values different arms are the best, or `None` if none is shown to be.
 ///
-/// Each best arm must be the best of its value with a chance of 95 %, corrected for the number of pairs of values that are looked at,
+/// Each best arm must be the best of its value with a chance of 90 %, corrected for the number of pairs of values that are looked at,
 /// and what is gained over the best single arm must be more than its error.
 pub(super) fn who_wants_what(view: &SlotView) -> Option<WhoWantsWhat> {
     if is_plain(view) || view.definition.count() > 1 {
@@ -200,7 +214,7 @@ pub(super) fn who_wants_what(view: &SlotView) -> Option<WhoWantsWhat> {
     }
     let design = design_effect(view);
     let pairs = (value_count(view) as f64 / 2.0).max(1.0);
-    let enough = 1.0 - (1.0 - SURE) / pairs;
+    let enough = 1.0 - (1.0 - WANTED) / pairs;
     let features = view.evaluation.segments.features().iter();
     let found = features.filter_map(|feature| of_feature(view, feature, design, enough));
     found.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, found)| found)
@@ -227,12 +241,21 @@ fn of_feature(view: &SlotView, feature: &SegmentFeature, design: f64, enough: f6
     }
     // The best single arm among those that are known for every value.
     let figure = |arms: &[ComparedArm], arm: u32| arms.iter().find(|known| known.arm == arm).map(|known| known.figure);
-    let mean_of = |arm: u32| -> Option<f64> {
-        let parts = values.iter().zip(&compared);
-        parts.map(|(value, arms)| Some(value.weight / weight * figure(arms, arm)?.mean)).sum()
+    let over_all = |arm: u32| -> Option<(f64, f64)> {
+        let mut sums = (0.0, 0.0);
+        for (value, arms) in values.iter().zip(&compared) {
+            let (share, known) = (value.weight / weight, figure(arms, arm)?);
+            sums = (sums.0 + share * known.mean, sums.1 + square(share) * known.variance);
+        }
+        Some(sums)
     };
-    let everywhere = compared.first()?.iter().filter_map(|known| Some((mean_of(known.arm)?, known.arm)));
-    let (single_mean, single) = everywhere.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    let everywhere: Vec<((f64, f64), u32)> =
+        compared.first()?.iter().filter_map(|known| Some((over_all(known.arm)?, known.arm))).collect();
+    let &((single_mean, single_variance), single) = everywhere.iter().max_by(|a, b| a.0.0.total_cmp(&b.0.0))?;
+    let close =
+        |(mean, variance): (f64, f64)| single_mean - mean < normal_quantile(SURE) * (single_variance + variance).sqrt();
+    let rivals = everywhere.iter().filter(|(of, arm)| *arm != single && close(*of));
+    let single_rivals = rivals.filter_map(|(_, arm)| view.arms.names().get(*arm as usize).cloned()).collect();
     let (mut together, mut variance) = (0.0, 0.0);
     for ((value, arms), &at) in values.iter().zip(&compared).zip(&best) {
         let share = value.weight / weight;
@@ -248,6 +271,7 @@ fn of_feature(view: &SlotView, feature: &SegmentFeature, design: f64, enough: f6
         together,
         single: view.arms.names().get(single as usize)?.clone(),
         single_mean,
+        single_rivals,
     };
-    (errors >= normal_quantile(SURE)).then_some((errors, wants_what))
+    (errors >= normal_quantile(WANTED)).then_some((errors, wants_what))
 }

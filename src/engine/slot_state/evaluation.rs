@@ -219,7 +219,7 @@ impl EvaluationData {
         let subjects: Vec<_> = subject_keys(&decided.subject).collect();
         let group = subject_group(&subjects, decided.id);
         self.add_rewards(&record, usize::from(group), total, silence);
-        let keys = if accounting { SegmentKeys::default() } else { self.count_context(at_us, decided) };
+        let mut keys = if accounting { SegmentKeys::default() } else { self.count_context(at_us, decided) };
         if let Some(of) = segment_group(&record) {
             self.segments.add_reward(keys, of, total);
         }
@@ -231,8 +231,9 @@ impl EvaluationData {
         self.model_fallbacks += u64::from(decided.fallback == Some(Fallback::Model));
         let (mut first_score, mut exploration_cost) = (None, 0.0);
         if let (true, Some(first)) = (drawn, decided.chosen.first()) {
-            first_score =
-                if accounting { None } else { self.score_everybody(at_us, (decided, group, keys), shown, design) };
+            if !accounting {
+                (first_score, keys) = self.score_everybody(at_us, (decided, group, keys), shown, design);
+            }
             exploration_cost = (decided.best_expected - first.expected_reward).max(0.0);
             let kept = 1.0 - 1.0 / EXPLORATION_COST_DECISIONS;
             self.exploration_weight = kept * self.exploration_weight + 1.0;
@@ -241,15 +242,16 @@ impl EvaluationData {
         DecisionEvaluation { record, first_score, keys, exploration_cost }
     }
 
-    /// Adds a decision whose first position the policy drew to the figures of all arms that were scored.
+    /// Adds a decision whose first position the policy drew to the figures of all arms that were scored. Returns the score of the first,
+    /// and the keys with the weights of it.
     fn score_everybody(
         &mut self,
         at_us: i64,
         (decided, group, keys): (&DecisionRecord, u8, SegmentKeys),
         shown: &[ShownArm],
         design: &SlotDesign,
-    ) -> Option<FirstScore> {
-        let arms = candidate_arms(decided, design)?;
+    ) -> (Option<FirstScore>, SegmentKeys) {
+        let (Some(arms), Some(first)) = (candidate_arms(decided, design), shown.first()) else { return (None, keys) };
         let width = design.definition.controls.exploration();
         let known = decided.scored.iter().filter(|scored| scored.mean != 0.0 || scored.std != 0.0);
         let scored: Vec<ScoredIndex> = known
@@ -262,8 +264,8 @@ impl EvaluationData {
             })
             .collect();
         let half_life_us = design.definition.controls.half_life_us();
-        let (eligible, first) = (decided.scored.len(), shown.first()?.arm);
-        let decision = ScoredDecision { scored: &scored, eligible, first, group, keys };
+        let decision =
+            ScoredDecision { scored: &scored, eligible: decided.scored.len(), first: first.arm, group, keys };
         self.everybody.add((at_us, half_life_us), decision, &mut self.segments)
     }
 

@@ -105,16 +105,16 @@ impl EverybodySums {
     }
 
     /// Adds a decision to these sums and to those of its segments. Returns the score that [`settle`](Self::settle) needs, or
-    /// `None` if the first arm has no sums.
+    /// `None` if the first arm has no sums, and the decision's keys with the weights of the arm that it shows first.
     pub(in crate::engine) fn add(
         &mut self,
         (at_us, half_life_us): (i64, i64),
         ScoredDecision { scored, eligible, first, group, keys }: ScoredDecision<'_>,
         segments: &mut SegmentTable,
-    ) -> Option<FirstScore> {
+    ) -> (Option<FirstScore>, SegmentKeys) {
         self.advance(at_us, half_life_us, segments);
         let fading = math::exp2(self.log_weight - self.log_unit);
-        let mut score = None;
+        let (mut score, mut shown_keys) = (None, keys);
         let mean: f64 = scored.iter().map(|of| of.scored.propensity * of.scored.expected).sum();
         self.floors_weight += fading;
         self.floors_cost += fading * scored.iter().map(|of| mean - of.scored.expected).sum::<f64>();
@@ -125,8 +125,9 @@ impl EverybodySums {
             }
             let sums = self.arms[at].get_or_insert_with(|| DoublyRobustSums::new(eligible));
             let weight = sums.add(of_arm, fading, usize::from(group) % GROUPS);
-            segments.add_score(keys, arm, of_arm, weight);
+            let levels = segments.add_score(keys, (arm, eligible), of_arm, fading);
             if arm == first {
+                shown_keys = levels;
                 #[expect(clippy::cast_possible_truncation, reason = "the numbers are single precision")]
                 let single = |number: f64| number as f32;
                 score = Some(FirstScore {
@@ -141,7 +142,7 @@ impl EverybodySums {
             }
         }
         segments.add_draw(keys, first, fading);
-        score
+        (score, shown_keys)
     }
 
     /// Replaces the reward `before` of a decision's first position, or the expectation if it was not known, by `after`, here and
@@ -158,13 +159,14 @@ impl EverybodySums {
         let scored = score.scored();
         let Some(sums) = self.arms.get_mut(score.arm as usize).and_then(Option::as_mut) else { return };
         let scores = (scored.score(before), scored.score(Some(after)));
-        sums.revise(weight, usize::from(score.group) % GROUPS, scores.0, scores.1);
-        segments.revise_score(keys, score.arm, weight, scores);
+        let group = usize::from(score.group) % GROUPS;
+        sums.revise(weight, group, scores.0, scores.1);
+        segments.revise_score(keys, score.arm, weight.fading, scores);
         if let Some(before) = before {
-            self.noise.revise(weight.fading, &scored, before, after);
+            self.noise.revise(weight.fading, group, &scored, before, after);
         } else {
             self.settled += 1;
-            self.noise.add(weight.fading, &scored, after);
+            self.noise.add(weight.fading, group, &scored, after);
         }
     }
 }

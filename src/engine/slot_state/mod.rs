@@ -47,6 +47,7 @@ pub(super) use learned_subjects::LearnedSubjects;
 pub(super) use positions::PositionModel;
 pub(super) use provisional::{ProvisionalValue, ProvisionalValues};
 pub(super) use requests::RequestLog;
+pub(super) use segments::segment_label;
 pub use segments::{SEGMENT_CELLS_MAX, SEGMENT_VALUES_MAX, SegmentArm, SegmentFeature, SegmentTable, SegmentValue};
 pub(super) use winsorizing::ValueQuantiles;
 

@@ -4,7 +4,8 @@
 //!
 //! * The first eight features that are words or flags are followed, each with its first fifteen values and the others together.
 //! * A feature whose decisions hardly ever repeat a value, as those of a user id, is given up and never followed again.
-//! * The sums of a value's arms have the weights of the sums over everybody, and fade with them.
+//! * The sums of a value's arms weigh a decision by how likely the arm was shown among the decisions with that value, and fade with the
+//!   sums over everybody.
 //!
 //! Deliberately not here: which decisions count, and conclusions from the sums.
 
@@ -141,7 +142,7 @@ impl SegmentTable {
         let mut keys = SegmentKeys::default();
         let mut next = 0;
         for (name, value) in context {
-            let Some(label) = label(value) else { continue };
+            let Some(label) = segment_label(value) else { continue };
             let Some(at) = self.place_of(name) else { continue };
             let feature = &mut self.features[at];
             feature.decisions += 1;
@@ -192,10 +193,15 @@ impl SegmentTable {
 
     /// Calls `change` with the sums of each value that a decision has.
     fn each(&mut self, keys: SegmentKeys, mut change: impl FnMut(&mut SegmentValue)) {
-        for (number, place) in keys.iter() {
+        self.each_key(keys, |_, value| change(value));
+    }
+
+    /// Calls `change` with the index of each key and the sums of its value.
+    fn each_key(&mut self, keys: SegmentKeys, mut change: impl FnMut(usize, &mut SegmentValue)) {
+        for (index, (number, place)) in keys.iter().enumerate() {
             let feature = self.features.iter_mut().find(|feature| feature.number == number);
             if let Some(value) = feature.and_then(|feature| feature.value_mut(place)) {
-                change(value);
+                change(index, value);
             }
         }
     }
@@ -220,40 +226,42 @@ impl SegmentTable {
         });
     }
 
-    /// Adds an arm of a decision as it was scored.
+    /// Adds an arm of a decision among `eligible` arms as it was scored. The keys that are returned hold the levels of its weights.
     pub(in crate::engine) fn add_score(
         &mut self,
         keys: SegmentKeys,
-        arm: u32,
+        (arm, eligible): (u32, usize),
         scored: ScoredArm,
-        weight: DecisionWeight,
-    ) {
-        let mut cells = self.cells;
-        self.each(keys, |value| {
+        fading: f64,
+    ) -> SegmentKeys {
+        let (mut cells, mut with_levels) = (self.cells, keys);
+        self.each_key(keys, |index, value| {
             let at = match value.arms.iter().position(|known| known.arm == arm) {
                 Some(at) => at,
                 None if cells < SEGMENT_CELLS_MAX => {
                     cells += 1;
-                    value.arms.push(SegmentArm { arm, shown: 0, sums: DoublyRobustSums::without_groups() });
+                    value.arms.push(SegmentArm { arm, shown: 0, sums: DoublyRobustSums::without_groups(eligible) });
                     value.arms.len() - 1
                 }
                 None => return,
             };
-            value.arms[at].sums.add_weighted(scored, weight, 0);
+            with_levels.set_level(index, value.arms[at].sums.add_at_level(scored, fading));
         });
         self.cells = cells;
+        with_levels
     }
 
-    /// Replaces the score of the arm that a decision showed first.
+    /// Replaces the score of the arm that a decision showed first, which weighs `fading` by its time.
     pub(in crate::engine) fn revise_score(
         &mut self,
         keys: SegmentKeys,
         arm: u32,
-        weight: DecisionWeight,
+        fading: f64,
         (before, after): (f64, f64),
     ) {
-        self.each(keys, |value| {
+        self.each_key(keys, |index, value| {
             if let Some(known) = value.arms.iter_mut().find(|known| known.arm == arm) {
+                let weight = DecisionWeight { stabilised: keys.level(index).stabilised(), fading };
                 known.sums.revise(weight, 0, before, after);
             }
         });
@@ -291,7 +299,7 @@ impl SegmentValue {
 }
 
 /// Returns the text of a value by which decisions can be grouped, or `None` for a number or a list.
-fn label(value: &Value) -> Option<&str> {
+pub(in crate::engine) fn segment_label(value: &Value) -> Option<&str> {
     match value {
         Value::Text(word) => Some(word),
         Value::Flag(true) => Some("yes"),
@@ -331,12 +339,11 @@ mod tests {
     fn values_and_cells_are_bounded() {
         let mut table = SegmentTable::default();
         let scored = ScoredArm { expected: 0.5, spread: 0.1, propensity: 0.5 };
-        let weight = DecisionWeight { stabilised: 1.0, fading: 1.0 };
         for i in 0..3_000_u32 {
             let country = format!("c{}", i % 25);
             let keys = table.count(&context(&[("country", &country), ("month", &format!("m{}", i % 12))]));
             for arm in 0..40 {
-                table.add_score(keys, arm, scored, weight);
+                table.add_score(keys, (arm, 40), scored, 1.0);
             }
             table.add_draw(keys, i % 40, 1.0);
         }

@@ -375,3 +375,33 @@ fn parts_that_are_done_in_any_order_give_the_same_bits() {
     let parts = previewer.finish(done.into_iter().map(|(_, tally)| tally).collect());
     assert_eq!(parts, preview(&before, &after, &decisions, world.at_us));
 }
+
+/// Shares and rewards of a value are those of a preview by the decisions with that value alone.
+#[test]
+fn segments_are_previews_of_their_decisions() {
+    let (world, decisions) = learned(|_| {});
+    let after = edited(&world, |d| d.controls.exploration = Some(0.0));
+    let all = previewed(&world, &after, &decisions);
+    let values: Vec<&str> = all.segments.iter().map(|segment| segment.value.as_str()).collect();
+    assert_eq!(values, ["gold", "none"]);
+    for segment in &all.segments {
+        let with = |decided: &DecisionRecord| decided.context["loyalty"] == Value::Text(segment.value.clone());
+        let own: Vec<_> = decisions.iter().filter(|(_, decided)| with(decided)).cloned().collect();
+        let alone = previewed(&world, &after, &own);
+        assert_eq!(segment.decisions, alone.decisions_used);
+        let pairs = [
+            (segment.expected_reward.before, alone.expected_reward.before),
+            (segment.expected_reward.after, alone.expected_reward.after),
+            (segment.expected_reward_change, alone.expected_reward_change),
+        ];
+        for (have, want) in pairs {
+            assert!((have.value - want.value).abs() < 1e-9, "{have:?} against {want:?}");
+            assert!((have.standard_error - want.standard_error).abs() < 1e-9, "{have:?} against {want:?}");
+        }
+        for (arm, shown) in &segment.arms {
+            let want = &alone.arms.iter().find(|of| of.arm == *arm).unwrap().all;
+            assert!((shown.before - want.before.value).abs() < 1e-9 && (shown.after - want.after.value).abs() < 1e-9);
+        }
+        assert_eq!(segment.arms.len(), 3);
+    }
+}

@@ -1,11 +1,13 @@
 //! Export: a table of decisions for those who evaluate them.
 //!
 //! * [`columns`]: what a row holds, in one table that all formats, the help and the document are made from.
-//! * [`rows`]: how rows are written.
+//! * [`rows`]: how rows are written; `parquet`: how they are written as Parquet, a feature of the build.
 //!
 //! The join is the engine's own ([`join`]).
 
 mod columns;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod rows;
 
 use std::{
@@ -25,6 +27,9 @@ pub enum ExportFormat {
     Jsonl,
     /// CSV (RFC 4180) with a header; lists are written as JSON.
     Csv,
+    /// Apache Parquet, compressed with Snappy. Lists and objects are columns of JSON.
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// Style of the rows.
@@ -55,7 +60,7 @@ pub fn write_export(
     selection: &Selection,
     names: Option<&SubjectNames>,
     style: ExportStyle,
-    to: impl Write,
+    to: impl Write + Send,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<ExportCounts, JoinError<io::Error>> {
     let mut written = ExportCounts::default();

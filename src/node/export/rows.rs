@@ -1,4 +1,4 @@
-//! Rows as JSON lines or as CSV.
+//! Rows as JSON lines, as CSV or as Parquet.
 
 use std::{
     borrow::Cow,
@@ -17,9 +17,11 @@ use crate::node::JoinedDecision;
 const BUFFER: usize = 64 * 1024;
 
 /// Writes rows in a format.
-pub(super) enum Rows<W: Write> {
+pub(super) enum Rows<W: Write + Send> {
     Jsonl(BufWriter<W>),
     Csv(Box<Writer<W>>, Formulas),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<super::parquet::ParquetRows<W>>),
 }
 
 /// Treatment of texts that a spreadsheet would run as formulas.
@@ -40,7 +42,7 @@ impl Formulas {
     }
 }
 
-impl<W: Write> Rows<W> {
+impl<W: Write + Send> Rows<W> {
     /// Begins: with the header, where there is one.
     pub(super) fn begin(style: ExportStyle, to: W) -> io::Result<Self> {
         match style.format {
@@ -53,6 +55,8 @@ impl<W: Write> Rows<W> {
                 let formulas = if style.spreadsheet_safe { Formulas::Quoted } else { Formulas::Kept };
                 Ok(Self::Csv(Box::new(writer), formulas))
             }
+            #[cfg(feature = "parquet")]
+            ExportFormat::Parquet => Ok(Self::Parquet(Box::new(super::parquet::ParquetRows::begin(to)?))),
         }
     }
 
@@ -71,6 +75,8 @@ impl<W: Write> Rows<W> {
                 // Ends the row.
                 Ok(writer.write_record(None::<&[u8]>)?)
             }
+            #[cfg(feature = "parquet")]
+            Self::Parquet(rows) => rows.write(joined),
         }
     }
 
@@ -79,6 +85,8 @@ impl<W: Write> Rows<W> {
         match self {
             Self::Jsonl(mut to) => to.flush(),
             Self::Csv(mut writer, _) => writer.flush(),
+            #[cfg(feature = "parquet")]
+            Self::Parquet(rows) => rows.finish(),
         }
     }
 }

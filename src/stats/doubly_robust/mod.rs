@@ -10,18 +10,27 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::math::square;
+use super::math::{self, square};
 
 /// Number of groups of subjects, by which the figures' variance is corrected for subjects who come back.
 pub const GROUPS: usize = 64;
+/// Number of levels by which a weight can be named per doubling of the average inverse propensity.
+const LEVELS_PER_OCTAVE: f64 = 8.0;
 /// Number of decisions over which an arm's inverse propensity is averaged.
 const WEIGHT_DECISIONS: f64 = 200.0;
+/// Number of showings that the predicted variance of a part's figure counts for.
+const PREDICTED_SHOWINGS: f64 = 30.0;
 /// Smallest propensity that differs from 0.
 const PROPENSITY_MIN: f64 = 1e-9;
 /// Floors for which an arm's sums say how wide its interval would be.
 pub const FLOORS: [f64; 4] = [0.01, 0.02, 0.05, 0.1];
+/// Mean of the larger of 1 and the variance over 64 groups of independent subjects, relative to that over decisions.
+const ALIKE: f64 = 1.07;
 /// Half-width of an interval that holds with 95 %, in standard errors.
 const SURE: f64 = 1.96;
+/// Number of decisions over which the inverse propensity is averaged for a part of the decisions, which has few draws of an arm that is
+/// hardly shown there: its weights fall as soon as the propensity does, so that early draws count.
+const PART_WEIGHT_DECISIONS: f64 = 30.0;
 
 /// Arm that a decision could have shown, as it was scored then.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,6 +74,22 @@ impl DecisionWeight {
     }
 }
 
+/// Stabilised weight `v^(−3/4)` in one byte: eight times the base-2 logarithm of the average inverse propensity v. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct WeightLevel(pub u8);
+
+impl WeightLevel {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a number between 0 and 255")]
+    fn of_inverse(inverse: f64) -> Self {
+        Self((LEVELS_PER_OCTAVE * math::log2(inverse.max(1.0))).round().min(255.0) as u8)
+    }
+
+    /// Stabilised weight of this level.
+    pub fn stabilised(self) -> f64 {
+        math::exp2(-0.75 * f64::from(self.0) / LEVELS_PER_OCTAVE)
+    }
+}
+
 /// Sums over the decisions in which one arm was scored. *Persisted.*
 ///
 /// For each decision with the score ψ, the stabilised weight h and the fading weight w:
@@ -96,7 +121,7 @@ impl DecisionWeight {
 ///     let weight = sums.add(scored, 1.0, i % 64);
 ///     if i % 2 == 0 {
 ///         sums.revise(weight, i % 64, scored.score(None), scored.score(Some(1.0)));
-///         noise.add(1.0, &scored, 1.0);
+///         noise.add(1.0, i % 64, &scored, 1.0);
 ///     }
 /// }
 /// let figure = sums.figure(&noise, 1.0).unwrap();
@@ -133,29 +158,48 @@ struct BeliefSums {
 }
 
 /// Noise of single rewards, pooled over all arms: its variance is φ per unit of reward. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RewardNoise {
     size: f64,
     squares: f64,
+    /// Sum of the squares of the weighted deviations from the expected rewards.
+    weighted_squares: f64,
+    /// Sums of the weighted deviations in each group of subjects, or none before the first reward.
+    groups: Vec<f64>,
 }
 
 impl RewardNoise {
-    /// Adds the reward of a shown arm; `fading` is the decision's weight.
-    pub fn add(&mut self, fading: f64, shown: &ScoredArm, reward: f64) {
+    /// Adds the reward of a shown arm; `fading` is the decision's weight, and `group` that of its subject, below [`GROUPS`].
+    pub fn add(&mut self, fading: f64, group: usize, shown: &ScoredArm, reward: f64) {
         self.size += fading * shown.expected.abs();
-        self.squares += fading * square(reward - shown.expected);
+        self.revise(fading, group, shown, shown.expected, reward);
     }
 
     /// Replaces a reward that was added.
-    pub fn revise(&mut self, fading: f64, shown: &ScoredArm, before: f64, after: f64) {
-        self.squares += fading * (square(after - shown.expected) - square(before - shown.expected));
-        self.squares = self.squares.max(0.0);
+    pub fn revise(&mut self, fading: f64, group: usize, shown: &ScoredArm, before: f64, after: f64) {
+        let more = square(after - shown.expected) - square(before - shown.expected);
+        self.squares = (self.squares + fading * more).max(0.0);
+        self.weighted_squares = (self.weighted_squares + square(fading) * more).max(0.0);
+        self.groups.resize(GROUPS, 0.0);
+        if let Some(of_group) = self.groups.get_mut(group) {
+            *of_group += fading * (after - before);
+        }
     }
 
     /// Multiplies all weights by a factor.
     pub fn scale(&mut self, factor: f64) {
         self.size *= factor;
         self.squares *= factor;
+        self.weighted_squares *= square(factor);
+        self.groups.iter_mut().for_each(|of_group| *of_group *= factor);
+    }
+
+    /// Ratio of the variance of what the model did not expect over groups of subjects to that over decisions, at least 1. It is the
+    /// [design effect](DoublyRobustSums::design_effect) among subjects who are alike in all that the model knows of them.
+    pub fn design_effect(&self) -> f64 {
+        let grouped: f64 = self.groups.iter().map(|of_group| square(*of_group)).sum();
+        let correction = GROUPS as f64 / (GROUPS - 1) as f64;
+        if self.weighted_squares > 0.0 { (correction * grouped / self.weighted_squares / ALIKE).max(1.0) } else { 1.0 }
     }
 
     /// Variance φ of a reward per unit of expected reward, or `None` if no reward is known.
@@ -208,9 +252,9 @@ impl DoublyRobustSums {
         }
     }
 
-    /// Creates sums without groups of subjects, whose decisions get their weights from elsewhere.
-    pub fn without_groups() -> Self {
-        Self { groups: Vec::new(), ..Self::new(1) }
+    /// Creates sums without groups of subjects, for a part of the decisions.
+    pub fn without_groups(arms: usize) -> Self {
+        Self { groups: Vec::new(), ..Self::new(arms) }
     }
 
     /// Adds a decision in which the arm was scored, and takes the expected reward for the reward. Returns the decision's weight.
@@ -229,8 +273,16 @@ impl DoublyRobustSums {
         weight
     }
 
+    /// Adds a decision as [`add`](Self::add) does, with a weight that can be kept in one byte.
+    pub fn add_at_level(&mut self, scored: ScoredArm, fading: f64) -> WeightLevel {
+        let level = WeightLevel::of_inverse(self.inverse_propensity);
+        self.inverse_propensity += (scored.inverse() - self.inverse_propensity) / PART_WEIGHT_DECISIONS;
+        self.add_weighted(scored, DecisionWeight { stabilised: level.stabilised(), fading }, 0);
+        level
+    }
+
     /// Adds a decision with a weight that was known before its arm was drawn.
-    pub fn add_weighted(&mut self, scored: ScoredArm, weight: DecisionWeight, group: usize) {
+    fn add_weighted(&mut self, scored: ScoredArm, weight: DecisionWeight, group: usize) {
         let ScoredArm { expected, spread, .. } = scored;
         let (inverse, fading) = (scored.inverse(), weight.fading);
         let (first, second) = (weight.first(), weight.second());
@@ -247,7 +299,7 @@ impl DoublyRobustSums {
         }
         self.revise(weight, group, 0.0, expected);
         if self.groups.is_empty() {
-            // Sums whose weights come from elsewhere are asked for their figure only.
+            // Sums of a part of the decisions are asked for their figure only.
             return;
         }
         let belief = &mut self.belief;
@@ -326,13 +378,30 @@ impl DoublyRobustSums {
     /// arm has a small propensity and was not drawn, the scores do not vary, although nothing could be seen. `design` is the arm's [design effect](Self::design_effect), or
     /// that of other arms if it has none.
     pub fn figure(&self, noise: &RewardNoise, design: f64) -> Option<DoublyRobustFigure> {
+        let variance = self.measured().max(self.predicted(noise)?) * design;
+        Some(DoublyRobustFigure { mean: self.mean(), variance, effective_showings: self.effective_showings() })
+    }
+
+    /// Returns the estimate for a part of the decisions, as [`figure`](Self::figure) does. Its variance is that of the scores, to which
+    /// the predicted one is added as if it had been measured in [`PREDICTED_SHOWINGS`] showings more.
+    pub fn part_figure(&self, noise: &RewardNoise, design: f64) -> Option<DoublyRobustFigure> {
+        let effective_showings = self.effective_showings();
+        let sum = effective_showings * self.measured() + PREDICTED_SHOWINGS * self.predicted(noise)?;
+        let variance = sum / (effective_showings + PREDICTED_SHOWINGS) * design;
+        Some(DoublyRobustFigure { mean: self.mean(), variance, effective_showings })
+    }
+
+    fn effective_showings(&self) -> f64 {
+        square(self.weight) / self.inverse
+    }
+
+    /// Variance of the estimate as propensities and expectations predict it, or `None` without a decision or a reward.
+    fn predicted(&self, noise: &RewardNoise) -> Option<f64> {
         let per_reward = noise.per_reward().filter(|_| self.weight > 0.0)?;
         let mean = self.mean();
         let of_expected = self.expected_squares - 2.0 * mean * self.expected + square(mean) * self.weight_squares;
         let predicted = per_reward * (self.size + self.spread) + self.spread_squares + of_expected;
-        let variance = self.measured().max(predicted / square(self.weight)) * design;
-        let effective_showings = square(self.weight) / self.inverse;
-        Some(DoublyRobustFigure { mean, variance, effective_showings })
+        Some(predicted / square(self.weight))
     }
 
     /// Mean of the expected rewards, which is the model's guess, or `None` if the arm was never scored.

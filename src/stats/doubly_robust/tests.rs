@@ -31,7 +31,7 @@ fn sums_of(rows: &[LogRow]) -> (DoublyRobustSums, RewardNoise) {
         let weight = sums.add(*scored, *fading, *group);
         if let Some(reward) = reward {
             sums.revise(weight, *group, scored.score(None), scored.score(Some(*reward)));
-            noise.add(*fading, scored, *reward);
+            noise.add(*fading, *group, scored, *reward);
         }
     }
     (sums, noise)
@@ -105,6 +105,54 @@ fn sums_give_the_estimates_of_the_batch() {
     near(sums.half_width_at(2, 5_000.0, &noise).unwrap(), 1.96 * (each / fading / 5_000.0).sqrt());
 }
 
+/// In a part, a decision weighs by the mean inverse propensity of the decisions before it, to within half a level, and the figure
+/// is the weighted mean of the scores.
+#[test]
+fn a_part_weighs_decisions_by_how_likely_the_arm_was_shown_before() {
+    let mut rng = StdRng::seed_from_u64(24);
+    let mut sums = DoublyRobustSums::without_groups(2);
+    let (mut noise, mut mean_inverse) = (RewardNoise::default(), 2.0_f64);
+    let (mut weights, mut scores) = (0.0, 0.0);
+    for row in log(&mut rng, 500) {
+        let level = sums.add_at_level(row.scored, row.fading);
+        let exact: f64 = mean_inverse.powf(-0.75);
+        assert!((level.stabilised() / exact).log2().abs() <= 1.0 / 16.0 + 1e-9, "{level:?} against {exact}");
+        mean_inverse += (1.0 / row.scored.propensity - mean_inverse) / 30.0;
+        let weight = DecisionWeight { stabilised: level.stabilised(), fading: row.fading };
+        if let Some(reward) = row.reward {
+            sums.revise(weight, 0, row.scored.score(None), row.scored.score(Some(reward)));
+            noise.add(row.fading, row.group, &row.scored, reward);
+        }
+        weights += level.stabilised() * row.fading;
+        scores += level.stabilised() * row.fading * row.scored.score(row.reward);
+    }
+    near(sums.part_figure(&noise, 1.0).unwrap().mean, scores / weights);
+}
+
+/// Subjects come ten times. If a part of them always or never click, the model's errors are theirs and their decisions say less; if
+/// the model knows who clicks, they say as much as those of other subjects.
+#[test]
+fn subjects_who_are_alike_to_the_model_have_their_own_design_effect() {
+    let mut rng = StdRng::seed_from_u64(25);
+    let mut effect = |known: bool, correlation: f64| {
+        let mut noise = RewardNoise::default();
+        for subject in 0..3_200_usize {
+            let segment = subject / GROUPS % 2 == 0;
+            let rate = if segment { 0.6 } else { 0.2 };
+            let (fixed, always) = (rng.random_bool(correlation), rng.random_bool(rate));
+            let scored = ScoredArm { expected: if known { rate } else { 0.4 }, spread: 0.1, propensity: 0.5 };
+            for _ in 0..10 {
+                let clicks = if fixed { always } else { rng.random_bool(rate) };
+                noise.add(1.0, subject % GROUPS, &scored, f64::from(u8::from(clicks)));
+            }
+        }
+        noise.design_effect()
+    };
+    // The standard error of a variance over 64 groups is 18 %. With correlation ρ the effect is 1 + 9ρ.
+    assert!(effect(true, 0.0) < 1.6);
+    assert!((1.0 + 9.0 * 0.3) * 0.5 < effect(true, 0.3));
+}
+
 /// A reward that changes and changes back leaves nothing, and other units of the weights give the same figures.
 #[test]
 fn refunds_and_rescaled_weights_change_no_figure() {
@@ -113,12 +161,13 @@ fn refunds_and_rescaled_weights_change_no_figure() {
     let (mut sums, mut noise) = sums_of(&rows);
     let want =
         (sums.figure(&noise, 1.5).unwrap(), sums.guess(), sums.design_effect(), sums.half_width_at(0, 1e4, &noise));
+    let noise_design = noise.design_effect();
     let (at, scored) = (rows.iter().position(|row| row.reward.is_some()).unwrap(), |row: &LogRow| row.scored);
     let (row, reward) = (&rows[at], rows[at].reward.unwrap());
     let weight = DecisionWeight { stabilised: 0.5, fading: row.fading };
     for (before, after) in [(reward, reward + 40.0), (reward + 40.0, reward)] {
         sums.revise(weight, row.group, scored(row).score(Some(before)), scored(row).score(Some(after)));
-        noise.revise(row.fading, &row.scored, before, after);
+        noise.revise(row.fading, row.group, &row.scored, before, after);
     }
     sums.scale(f64::exp2(-40.0));
     noise.scale(f64::exp2(-40.0));
@@ -129,6 +178,7 @@ fn refunds_and_rescaled_weights_change_no_figure() {
     near(sums.guess().unwrap(), want.1.unwrap());
     near(sums.design_effect().unwrap(), want.2.unwrap());
     near(sums.half_width_at(0, 1e4, &noise).unwrap(), want.3.unwrap());
+    near(noise.design_effect(), noise_design);
 }
 
 /// Two segments want two arms, and the policy shows each the arm that it wants, with propensity 0.97. The model knows the
@@ -151,7 +201,7 @@ fn intervals_hold_the_mean_over_everybody() {
             if rng.random_bool(propensity) {
                 let reward = f64::from(u8::from(rng.random_bool(rates[segment])));
                 sums.revise(weight, i % GROUPS, scored.score(None), scored.score(Some(reward)));
-                noise.add(1.0, &scored, reward);
+                noise.add(1.0, i % GROUPS, &scored, reward);
                 shown += 1.0;
                 clicks += reward;
             }

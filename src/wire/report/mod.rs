@@ -117,7 +117,7 @@ fn decode_shadow(shadow: proto::ShadowReport) -> Result<ShadowReport, FieldError
 }
 
 fn encode_who_wants_what(found: WhoWantsWhat) -> proto::WhoWantsWhat {
-    let WhoWantsWhat { feature, wants, together, single, single_mean } = found;
+    let WhoWantsWhat { feature, wants, together, single, single_mean, single_rivals } = found;
     let want = |(value, arm): (String, ArmId)| proto::Want { value, arm_id: arm.to_string() };
     proto::WhoWantsWhat {
         feature,
@@ -125,11 +125,13 @@ fn encode_who_wants_what(found: WhoWantsWhat) -> proto::WhoWantsWhat {
         together,
         single_arm_id: single.to_string(),
         single_mean,
+        single_rivals: single_rivals.iter().map(ArmId::to_string).collect(),
     }
 }
 
 fn decode_who_wants_what(found: proto::WhoWantsWhat) -> Result<WhoWantsWhat, FieldError> {
-    let proto::WhoWantsWhat { feature, wants, together, single_arm_id, single_mean } = found;
+    let proto::WhoWantsWhat { feature, wants, together, single_arm_id, single_mean, single_rivals } = found;
+    let rivals = single_rivals.iter().map(|arm| ArmId::parse("who_wants_what.single_rivals", arm));
     let want = |want: proto::Want| Ok((want.value, ArmId::parse("who_wants_what.wants.arm_id", &want.arm_id)?));
     Ok(WhoWantsWhat {
         feature,
@@ -137,6 +139,7 @@ fn decode_who_wants_what(found: proto::WhoWantsWhat) -> Result<WhoWantsWhat, Fie
         together,
         single: ArmId::parse("who_wants_what.single_arm_id", &single_arm_id)?,
         single_mean,
+        single_rivals: rivals.collect::<Result<_, FieldError>>()?,
     })
 }
 

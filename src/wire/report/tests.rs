@@ -27,7 +27,7 @@ fn a_report_survives_its_message() {
         chance_best: 0.9,
         available: true,
         rewarded: 28,
-        expected_loss: 0.001,
+        expected_loss: Some(0.001),
         effective_observations: 650.5,
         if_everybody: IfEverybody::Known { mean: 0.035, low: 0.02, high: 0.05, effective_decisions: 300.0 },
     };
@@ -73,6 +73,7 @@ fn a_report_survives_its_message() {
                 together: 0.4,
                 single: arm.arm.clone(),
                 single_mean: 0.3,
+                single_rivals: vec![arm.arm.clone()],
             }),
             ratio_check: Some(RatioCheck { set: 0.1, realised: 0.11, p_value: 0.2 }),
             design_effect: 1.5,

@@ -12,7 +12,7 @@ use slotwise::{
     slot::{Arm, ArmId, ChangeReason, Definition, Effect, OnError, Rule, SlotId, SlotKind},
 };
 
-use super::{CANDIDATES, SHOWN, number};
+use super::served::{CANDIDATES, SHOWN, number};
 
 /// Returns the view of a ranking slot with the same arms as the served one.
 fn ranking_after(decisions: u32) -> SlotView {

@@ -116,6 +116,7 @@ fn terms(log: &Log, policy: &[[f64; ARMS]; 2]) -> Vec<LoggedTerm> {
             let kind = kind_of(row);
             let forecast = |arm: usize| seen[kind][arm].0 / seen[kind][arm].1;
             let term = LoggedTerm {
+                subject: 0,
                 weight: policy[kind][row.arm] / row.propensity,
                 reward: row.reward,
                 direct: (0..ARMS).map(|arm| policy[kind][arm] * forecast(arm)).sum(),

@@ -39,6 +39,7 @@ impl Unit {
             | Metric::PopulationCoverage
             | Metric::FiguresShown
             | Metric::WhoWantsWhat
+            | Metric::RightArm
             | Metric::FalseConfidence
             | Metric::CountedError
             | Metric::FallbackShare => Self::Part,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use slotwise::{
     bandit::ClickModel,
-    engine::{Decision, DecisionRecord, IfEverybody, Request, RewardEvent, SlotReport},
+    engine::{Decision, DecisionRecord, IfEverybody, Request, RewardEvent, SlotReport, SlotStage},
     slot::{Definition, SlotId},
 };
 
@@ -307,6 +307,12 @@ impl<'a> Agent<'a> {
             others.map(|(_, mean)| *mean).fold(f64::NEG_INFINITY, f64::max)
         };
         self.tally.says_who_wants_what = report.who_wants_what.is_some();
+        if matches!(report.status.stage, SlotStage::Confident | SlotStage::Leading | SlotStage::Settled) {
+            let available = report.arms.iter().filter(|said| said.available);
+            let leader = available.max_by(|a, b| a.chance_best.total_cmp(&b.chance_best)).map(|said| &said.arm);
+            let of = environment.arms().iter().position(|of| Some(&of.arm.id) == leader);
+            self.tally.says_right_arm = of.is_some_and(|arm| means[arm] > highest_but(arm));
+        }
         for (arm, of) in environment.arms().iter().enumerate() {
             let Some(said) = report.arms.iter().find(|said| said.arm == of.arm.id) else { continue };
             let FadedTruth { sum, weight, showings, .. } = self.truths[arm];

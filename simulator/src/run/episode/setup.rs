@@ -93,6 +93,7 @@ impl<'a> Setup<'a> {
                 Metric::PopulationCoverage,
                 Metric::FiguresShown,
                 Metric::WhoWantsWhat,
+                Metric::RightArm,
                 Metric::FalseConfidence,
             ]),
         })

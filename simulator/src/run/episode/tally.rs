@@ -88,6 +88,8 @@ pub struct PolicyTally {
     pub figures: u64,
     /// True if the slot says that different shoppers want different arms.
     pub says_who_wants_what: bool,
+    /// True if the slot is confident, leading or settled with the arm that is the best if all shoppers get the same.
+    pub says_right_arm: bool,
     /// True if the slot is sure of a best arm that is not the best.
     pub falsely_sure: bool,
     /// Relative error of the counted reward: see [`Metric::CountedError`](crate::scenario::Metric::CountedError).
@@ -131,6 +133,7 @@ impl PolicyTally {
             figures_held: (0, 0),
             figures: 0,
             says_who_wants_what: false,
+            says_right_arm: false,
             falsely_sure: false,
             counted_error: 0.0,
             calls: None,

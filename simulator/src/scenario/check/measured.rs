@@ -43,6 +43,7 @@ pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
             | Metric::PopulationCoverage
             | Metric::FiguresShown
             | Metric::WhoWantsWhat
+            | Metric::RightArm
             | Metric::PropensityCalibration
             | Metric::FalseConfidence
             | Metric::P99Latency

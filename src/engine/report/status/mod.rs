@@ -21,6 +21,7 @@ mod troubles;
 use super::{
     AmountFormat, ArmReport, IfEverybody, SlotReport, WhoWantsWhat,
     everybody::{beliefs, confident_errors, is_plain},
+    segments::WANTED,
 };
 use crate::{
     engine::view::SlotView,
@@ -132,7 +133,7 @@ pub(super) fn status(view: &SlotView, report: &SlotReport, leader: Option<usize>
     if let Some(found) = &report.who_wants_what {
         return Status::new(SlotStage::WhoWantsWhat, who_wants_what_sentence(found, &amounts));
     }
-    confident(view, report, &amounts).unwrap_or_else(|| undecided(report, leader, &amounts))
+    confident(view, report, leader, &amounts).unwrap_or_else(|| undecided(report, leader, &amounts))
 }
 
 /// Returns the sentence of a slot in shadow mode.
@@ -154,7 +155,7 @@ fn shadow_sentence(report: &SlotReport, amounts: &AmountFormat) -> String {
 }
 
 /// Returns the status of a slot with a result, or `None` if it has none yet.
-fn confident(view: &SlotView, report: &SlotReport, amounts: &AmountFormat) -> Option<Status> {
+fn confident(view: &SlotView, report: &SlotReport, leader: &ArmReport, amounts: &AmountFormat) -> Option<Status> {
     if let Some(best) = best_arm(view, report) {
         let sentence = format!(
             "Confident: '{}' is better than every other arm, with {}{}.",
@@ -167,12 +168,13 @@ fn confident(view: &SlotView, report: &SlotReport, amounts: &AmountFormat) -> Op
     let lift = report.lift.filter(|_| little_remains(report))?;
     let (low, high) = lift.interval.filter(|(low, _)| *low > 0.0)?;
     let sentence = format!(
-        "Confident: decisions earn {}, the holdout {}, a difference of {} to {}; another arm could add at most {} (95 % sure).",
+        "Confident: decisions earn {}, the holdout {}, a difference of {} to {}; no arm is better than '{}' by more than {} (95 % sure).",
         amounts.amount(lift.mean),
         amounts.amount(lift.holdout_mean),
         amounts.amount(low),
         amounts.amount(high),
-        amounts.amount(report.value_remaining.unwrap_or(0.0))
+        leader.arm,
+        amounts.amount(report.value_remaining?)
     );
     Some(Status::new(SlotStage::Confident, sentence))
 }
@@ -180,7 +182,6 @@ fn confident(view: &SlotView, report: &SlotReport, amounts: &AmountFormat) -> Op
 /// Returns the status of a slot whose best arm is not proven.
 fn undecided(report: &SlotReport, leader: &ArmReport, amounts: &AmountFormat) -> Status {
     let holdout = holdout_clause(report, amounts);
-    let remaining = amounts.amount(report.value_remaining.unwrap_or(0.0));
     if leader.chance_best >= SURE && matches!(leader.if_everybody, IfEverybody::Known { .. }) {
         let sentence = format!(
             "Leading: '{}' is the best arm with a chance of {:.0} %, with {}{holdout}.",
@@ -200,31 +201,35 @@ fn undecided(report: &SlotReport, leader: &ArmReport, amounts: &AmountFormat) ->
         );
         return Status::new(SlotStage::NoDifference, sentence);
     }
-    if little_remains(report) {
+    if let Some(remaining) = report.value_remaining.filter(|_| little_remains(report)) {
         let sentence = format!(
-            "Settled: no arm is better than '{}' with {} by more than {remaining} (95 % sure){holdout}.",
+            "Settled: no arm is better than '{}' with {} by more than {} (95 % sure){holdout}.",
             leader.arm,
-            range(amounts, leader)
+            range(amounts, leader),
+            amounts.amount(remaining)
         );
         return Status::new(SlotStage::Settled, sentence);
     }
-    let sentence = format!(
-        "Learning: '{}' leads with {}{holdout}. Another arm could still add at most {remaining} (95 % sure).",
-        leader.arm,
-        range(amounts, leader)
+    let remaining = report.value_remaining.map_or_else(
+        || "It is too early to tell what another arm could add".to_owned(),
+        |value| format!("Another arm could still add at most {} (95 % sure)", amounts.amount(value)),
     );
+    let sentence = format!("Learning: '{}' leads with {}{holdout}. {remaining}.", leader.arm, range(amounts, leader));
     Status::new(SlotStage::Learning, sentence)
 }
 
 /// Returns the sentence about different arms for different shoppers.
 fn who_wants_what_sentence(found: &WhoWantsWhat, amounts: &AmountFormat) -> String {
     let wants = found.wants.iter().map(|(value, arm)| format!("'{arm}' for {} = {value}", found.feature));
+    let rivals = found.single_rivals.iter().map(|arm| format!(" or '{arm}'"));
     format!(
-        "Who wants what: {}; together {}, best single arm {} ('{}').",
+        "Who wants what: {} ({:.0} % sure of each); together {}, best single arm {} ('{}'{}).",
         wants.collect::<Vec<_>>().join(", "),
+        100.0 * WANTED,
         amounts.amount(found.together),
         amounts.amount(found.single_mean),
-        found.single
+        found.single,
+        rivals.collect::<String>()
     )
 }
 
