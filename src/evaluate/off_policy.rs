@@ -202,7 +202,7 @@ impl OffPolicyEstimates {
             self_normalised: plain
                 .unwrap_or_else(|| moments(normalised, normalised_error, normalised, largest / total)),
             doubly_robust: moments(doubly, doubly_error, ips, largest),
-            direct: mean(&|t| t.direct).0,
+            direct: subjects.mean(terms.map(|t| t.direct)).0,
             over_log: moments(over, over_error, ips, largest),
             replay: (count > 0).then(|| mean_reward(accepted, largest_reward, confidence)),
             accepted: count,

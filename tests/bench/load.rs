@@ -64,7 +64,7 @@ async fn report_rewards(address: String, slot: &'static str, until: Instant) -> 
             break;
         }
         let begun = Instant::now();
-        let decision = decisions.decide(request(slot, i)).await.expect("decided").into_inner();
+        let decision = served::decide(&mut decisions, request(slot, i)).await;
         let mut events: Vec<_> = clicks(i, &decision).collect();
         if events.is_empty() {
             continue;

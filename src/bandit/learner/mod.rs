@@ -58,7 +58,7 @@ pub struct Observation {
     pub at_us: i64,
     /// Half-life of the slot, microseconds.
     pub half_life_us: i64,
-    /// Number of decisions since the arm was shown.
+    /// Number of decisions that were made since the arm was shown.
     pub decisions_since_shown: u64,
     /// Says that the arm got no event, so the reward is that of silence.
     pub silent: bool,

@@ -28,12 +28,16 @@ pub(super) use observation::{EncodedObservation, ObservationRevision};
 
 /// Distance from the best at which a model that is given to a slot later starts, nats.
 const LATE: f64 = 5.0;
-/// Greatest number of decisions since a reward's arm was shown for the change detector to use the reward: 20, plus one
-/// per 100 observations.
+/// Greatest number of decisions since an observation's arm was shown for the change detector to test observations: 20, plus
+/// one per 10,000 observations.
 ///
 /// While rewards are delayed the policy acts on stale beliefs, so a late batch looks like a sudden drop although nothing
-/// has changed.
-const LAG: (u64, u64) = (20, 100);
+/// has changed. And rewards come before the silence of the decisions around them: when decisions wait to be written, only those that
+/// are rewarded go ahead, and the others are a long silence once they are written. So whether an observation is tested must not
+/// depend on its reward: the lag of all observations decides, which rises at once and falls slowly.
+const LAG: (f64, f64) = (20.0, 10_000.0);
+/// Number of observations over which the lag is averaged when it rises, and when it falls.
+const LAG_OBSERVATIONS: (f64, f64) = (20.0, 2_000.0);
 /// All models of a slot, which of them decide, and a challenger. *Persisted.*
 ///
 /// Evidence is prequential: the sum of the log predictive density of each reward before it is learned, faded by the
@@ -59,6 +63,8 @@ pub(super) struct Portfolio {
     challengers: u32,
     /// Number of observations learned.
     observations: u64,
+    /// Number of decisions since an observation's arm was shown, lately.
+    lag: f64,
 }
 
 impl Portfolio {
@@ -72,6 +78,7 @@ impl Portfolio {
             takeovers: 0,
             challengers: 0,
             observations: 0,
+            lag: 0.0,
         }
     }
 
@@ -183,6 +190,8 @@ impl Portfolio {
         self.fade_ground();
         self.weigh(seen.arms, spoke, |i| copies[i]);
         self.observations += 1;
+        let more = seen.decisions_since_shown as f64 - self.lag;
+        self.lag += more / if more > 0.0 { LAG_OBSERVATIONS.0 } else { LAG_OBSERVATIONS.1 };
         if seen.detect {
             self.challenge(feature_encoders, seen, (&least, scale), ln_mixture(&told));
         } else {
@@ -253,11 +262,14 @@ impl Portfolio {
         (least, scale): (&[Option<Forecast>], RewardScale),
         of_incumbents: Option<f64>,
     ) {
-        let prompt = seen.decisions_since_shown <= LAG.0 + self.observations / LAG.1;
+        let prompt = self.lag <= LAG.0 + self.observations as f64 / LAG.1;
         let Some(challenger) = &mut self.challenger else {
-            return if prompt {
+            if prompt {
                 self.detect_change(seen, least);
-            };
+            } else {
+                self.change_detector.alarm = 0.0;
+            }
+            return;
         };
         let score = challenger.observe(&self.members, feature_encoders, seen, scale);
         if let (true, Some(score), Some(of_incumbents)) = (prompt, score, of_incumbents) {

@@ -62,6 +62,7 @@ enum FormatName {
 }
 
 impl FormatName {
+    #[cfg_attr(feature = "parquet", expect(clippy::unnecessary_wraps, reason = "other builds have no Parquet"))]
     fn format(self) -> Result<ExportFormat, &'static str> {
         match self {
             Self::Jsonl => Ok(ExportFormat::Jsonl),

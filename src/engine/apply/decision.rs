@@ -48,6 +48,7 @@ impl SlotState {
             return;
         }
         let frozen = !self.may_be_learned(at_us, decided) || self.accounting;
+        self.pace.add(at_us);
         let (rows, shown) = self.encode_shown(decided, frozen);
         let default_reward = self.design.definition.goal.default_reward;
         let arms: SmallVec<[u32; 8]> = shown.iter().map(|shown| shown.arm).collect();

@@ -136,7 +136,9 @@ impl SlotState {
             return false;
         }
         let silent = true;
-        let observation = Observation { silent, ..self.observation(at_us, ordinal, layout.arm, reward, 1.0) };
+        let waited_us = self.decisions.pending.waited_us(ordinal);
+        let observation =
+            Observation { silent, ..self.observation(at_us, (ordinal, waited_us), layout.arm, reward, 1.0) };
         if self.goal_sums.precedes_pending(ordinal) {
             self.goal_sums.add_learned_before(layout.arm, reward);
         }
@@ -148,14 +150,23 @@ impl SlotState {
         true
     }
 
-    fn observation(&self, at_us: i64, ordinal: u64, arm: u32, reward: f64, weight: f64) -> Observation {
+    /// Returns an observation of a decision with this ordinal, which was applied `waited_us` after it was made.
+    fn observation(
+        &self,
+        at_us: i64,
+        (ordinal, waited_us): (u64, i64),
+        arm: u32,
+        reward: f64,
+        weight: f64,
+    ) -> Observation {
+        let applied_since = self.decisions.pending.added().saturating_sub(ordinal + 1);
         Observation {
             arm,
             reward,
             weight,
             at_us,
             half_life_us: self.design.definition.controls.half_life_us(),
-            decisions_since_shown: self.decisions.pending.added().saturating_sub(ordinal + 1),
+            decisions_since_shown: applied_since.saturating_add(self.pace.made_while(waited_us)),
             silent: false,
         }
     }
@@ -182,7 +193,8 @@ impl SlotState {
                     ClickModel::None | ClickModel::Cascade => 1.0,
                 };
                 let silent = shown.counted.is_empty();
-                let observation = Observation { silent, ..self.observation(at_us, at.ordinal, arm, reward, weight) };
+                let since = (at.ordinal, decision.at_us - decision.id.at_us());
+                let observation = Observation { silent, ..self.observation(at_us, since, arm, reward, weight) };
                 self.note_learned(at, decision.at_us, arm, reward);
                 LearnedReward { reward, receipt: Arc::make_mut(&mut self.learner).observe(observation, rows) }
             }

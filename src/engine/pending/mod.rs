@@ -246,6 +246,12 @@ impl DecisionQueue {
         Some((layout, layout.learned_reward(encoded)))
     }
 
+    /// Returns the time from when a decision was made, by its id, until it was applied, microseconds.
+    pub(super) fn waited_us(&self, ordinal: u64) -> i64 {
+        let encoded = self.queue.get(ordinal);
+        encoded.and_then(|encoded| Some(encoded.at_us() - encoded.id()?.at_us())).unwrap_or(0)
+    }
+
     /// Returns the score of a decision's first position, with the keys of its segments.
     pub(super) fn first_score(&self, ordinal: u64) -> Option<(FirstScore, SegmentKeys)> {
         let encoded = self.queue.get(ordinal)?;

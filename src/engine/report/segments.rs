@@ -16,7 +16,7 @@ use crate::{
     stats::{DoublyRobustFigure, DoublyRobustSums, NormalScore, Winners, math::square, normal_quantile},
 };
 
-/// Chance to be the best from which on an arm is what the shoppers of a segment want, for one look at one segment.
+/// Chance that all arms are the best of their segments from which on they are what shoppers want, for one look.
 pub(super) const WANTED: f64 = 0.9;
 /// Chance from which on two arms are told apart if all get the same.
 const SURE: f64 = 0.95;
@@ -206,37 +206,47 @@ fn chances(arms: &[ComparedArm]) -> Vec<f64> {
 
 /// Returns the feature by whose values different arms are the best, or `None` if none is shown to be.
 ///
-/// Each best arm must be the best of its value with a chance of 90 %, corrected for the number of pairs of values that are looked at,
-/// and what is gained over the best single arm must be more than its error.
+/// All arms that are named must be the best of their values with a chance of 90 %, corrected for the number of pairs of values that are
+/// looked at, and what is gained over the best single arm must be more than its error.
 pub(super) fn who_wants_what(view: &SlotView) -> Option<WhoWantsWhat> {
     if is_plain(view) || view.definition.count() > 1 {
         return None;
     }
     let design = design_effect(view);
     let pairs = (value_count(view) as f64 / 2.0).max(1.0);
-    let enough = 1.0 - (1.0 - WANTED) / pairs;
+    let error = (1.0 - WANTED) / pairs;
     let features = view.evaluation.segments.features().iter();
-    let found = features.filter_map(|feature| of_feature(view, feature, design, enough));
+    let found = features.filter_map(|feature| of_feature(view, feature, design, error));
     found.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, found)| found)
 }
 
-/// Returns what the values of a feature want, with the gain over the best single arm in standard errors.
-fn of_feature(view: &SlotView, feature: &SegmentFeature, design: f64, enough: f64) -> Option<(f64, WhoWantsWhat)> {
+/// Returns what the values of a feature want, with the gain over the best single arm in standard errors. `error` is the chance that an
+/// arm that is named is not the best of its value.
+fn of_feature(view: &SlotView, feature: &SegmentFeature, design: f64, error: f64) -> Option<(f64, WhoWantsWhat)> {
     let values: Vec<&SegmentValue> = feature.all_values().filter(|value| is_reported(value)).collect();
     let weight: f64 = values.iter().map(|value| value.weight).sum();
     let compared: Vec<Vec<ComparedArm>> = values.iter().map(|value| compared_arms(view, value, design)).collect();
     let best_of =
         |arms: &[ComparedArm]| (0..arms.len()).max_by(|&a, &b| arms[a].figure.mean.total_cmp(&arms[b].figure.mean));
     let best: Vec<usize> = compared.iter().map(|arms| best_of(arms)).collect::<Option<_>>()?;
-    let mut wants = Vec::new();
-    let mut wanted = std::collections::BTreeSet::new();
-    for ((value, arms), &at) in values.iter().zip(&compared).zip(&best) {
-        if let Some(label) = value.label.as_ref().filter(|_| chances(arms)[at] >= enough && arms.len() > 1) {
-            wanted.insert(arms[at].arm);
-            wants.push((label.clone(), view.arms.names().get(arms[at].arm as usize)?.clone()));
-        }
-    }
-    if wanted.len() < 2 || weight <= 0.0 {
+    let errors = compared.iter().zip(&best).map(|(arms, &at)| 1.0 - chances(arms)[at]);
+    let mut surest: Vec<(f64, usize)> = errors.zip(0..).collect();
+    surest.retain(|&(_, i)| values[i].label.is_some() && compared[i].len() > 1);
+    surest.sort_by(|a, b| a.0.total_cmp(&b.0));
+    // As many values as are sure together.
+    let mut sum = 0.0;
+    surest.retain(|(of_value, _)| {
+        sum += of_value;
+        sum <= error
+    });
+    let mut known: Vec<usize> = surest.into_iter().map(|(_, i)| i).collect();
+    known.sort_unstable();
+    let named = |&i: &usize| {
+        let arm = view.arms.names().get(compared[i][best[i]].arm as usize)?;
+        Some((values[i].label.clone()?, arm.clone()))
+    };
+    let wants: Vec<(String, ArmId)> = known.iter().map(named).collect::<Option<_>>()?;
+    if weight <= 0.0 || wants.iter().all(|(_, arm)| *arm == wants[0].1) {
         return None;
     }
     // The best single arm among those that are known for every value.

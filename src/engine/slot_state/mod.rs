@@ -15,6 +15,7 @@ mod exposure;
 mod feature_watch;
 mod goal_sums;
 mod learned_subjects;
+mod pace;
 mod pairwise;
 mod positions;
 mod provisional;
@@ -44,6 +45,7 @@ pub use feature_watch::{FeatureWatch, NumberSizes, ValueType, WATCHED_FEATURES_M
 pub use goal_sums::GoalSums;
 pub(super) use goal_sums::{RewardChange, SumsSinceGoal};
 pub(super) use learned_subjects::LearnedSubjects;
+use pace::DecisionPace;
 pub(super) use positions::PositionModel;
 pub(super) use provisional::{ProvisionalValue, ProvisionalValues};
 pub(super) use requests::RequestLog;
@@ -97,6 +99,7 @@ pub struct SlotState {
     pub(super) evaluation: Arc<EvaluationData>,
     /// Counts over time.
     pub(super) series: TimeSeries,
+    pub(super) pace: DecisionPace,
 }
 
 impl SlotState {
@@ -121,6 +124,7 @@ impl SlotState {
             learned_subjects: LearnedSubjects::default(),
             evaluation: Arc::default(),
             series: TimeSeries::default(),
+            pace: DecisionPace::default(),
         }
     }
 
@@ -157,6 +161,7 @@ impl SlotState {
             learned_subjects: self.learned_subjects.without_index(),
             evaluation: Arc::clone(&self.evaluation),
             series: self.series.clone(),
+            pace: self.pace,
         }
     }
 

@@ -92,7 +92,7 @@ fn rates(arms: &[&str]) -> Definition {
 #[test]
 fn equal_arms_are_called_confident_in_at_most_one_slot_of_twenty() {
     let definition = rates(&["a", "b", "c"]);
-    let runs = simulate_all(400, |seed| {
+    let runs = simulate_all(240, |seed| {
         simulate(&definition, seed, 2_000, false, |rng, _, _, _| f64::from(u8::from(rng.random_bool(0.05))))
     });
     let (confident, significant) = (share(&runs, |run| run.confident), share(&runs, |run| run.significant));
@@ -107,7 +107,7 @@ fn equal_arms_are_called_confident_in_at_most_one_slot_of_twenty() {
 fn equal_arms_in_a_changing_world_are_not_called_confident_either() {
     let mut definition = rates(&["a", "b", "c"]);
     definition.model = ModelSpec::linear(None, None);
-    let runs = simulate_all(200, |seed| {
+    let runs = simulate_all(120, |seed| {
         simulate(&definition, 7_000 + seed, 1_000, true, |rng, _, good, i| {
             let rate = if good { 0.3 } else { 0.1 } * if i % 500 < 250 { 1.0 } else { 0.5 };
             f64::from(u8::from(rng.random_bool(rate)))
@@ -115,8 +115,8 @@ fn equal_arms_in_a_changing_world_are_not_called_confident_either() {
     });
     let confident = share(&runs, |run| run.confident);
     println!("A/A in context: confident {confident}");
-    // The bound is three standard errors above 5 %, for 200 slots.
-    assert!(confident <= 0.05 + 3.0 * (0.05_f64 * 0.95 / 200.0).sqrt(), "{confident}");
+    // The bound is three standard errors above 5 %, for 120 slots.
+    assert!(confident <= 0.05 + 3.0 * (0.05_f64 * 0.95 / 120.0).sqrt(), "{confident}");
 }
 
 /// A/A proof for money with a heavy tail.

@@ -30,6 +30,7 @@ mod horizons;
 mod identity;
 mod lateness;
 mod loud_subjects;
+mod overload;
 mod ownership;
 mod previews;
 mod recalls;

@@ -137,7 +137,7 @@ fn subjects_who_are_alike_to_the_model_have_their_own_design_effect() {
     let mut effect = |known: bool, correlation: f64| {
         let mut noise = RewardNoise::default();
         for subject in 0..3_200_usize {
-            let segment = subject / GROUPS % 2 == 0;
+            let segment = (subject / GROUPS).is_multiple_of(2);
             let rate = if segment { 0.6 } else { 0.2 };
             let (fixed, always) = (rng.random_bool(correlation), rng.random_bool(rate));
             let scored = ScoredArm { expected: if known { rate } else { 0.4 }, spread: 0.1, propensity: 0.5 };

@@ -12,7 +12,7 @@ use slotwise::{
     slot::{Arm, ArmId, ChangeReason, Definition, Effect, OnError, Rule, SlotId, SlotKind},
 };
 
-use super::served::{CANDIDATES, SHOWN, number};
+use super::served::{CANDIDATES, SHOWN, clicked, number, word};
 
 /// Returns the view of a ranking slot with the same arms as the served one.
 fn ranking_after(decisions: u32) -> SlotView {
@@ -35,7 +35,9 @@ fn view_after(definition: Definition, decisions: u32) -> SlotView {
         let view = state.slot("search").expect("made").view();
         let decided = Arc::new(decide_number(&view, i, SHOWN));
         apply(&mut state, i64::from(i), Body::Decided(Arc::clone(&decided)));
-        for chosen in decided.chosen.iter().filter(|c| (u32::from(c.arm.as_str().as_bytes()[11]) * 13 + i) % 20 < 3) {
+        let number =
+            |arm: &ArmId| arm.as_str().rsplit('-').next().and_then(|number| number.parse().ok()).expect("a number");
+        for chosen in decided.chosen.iter().filter(|chosen| clicked(i, number(&chosen.arm))) {
             let event = RewardEvent {
                 slot: id.clone(),
                 event_id: format!("{i}-{}", chosen.arm),
@@ -57,7 +59,7 @@ fn engine_request(i: u32, count: u32) -> Request {
     let mut context = Features::new();
     for n in 0..6 {
         context.insert(format!("number{n}"), Value::Number(number(i, n)));
-        context.insert(format!("text{n}"), Value::Text(format!("word{}", (i + n) % 3)));
+        context.insert(format!("text{n}"), Value::Text(format!("word{}", word(i, n))));
     }
     Request { context, count, ..Request::new(SlotId::parse("slot_id", "search").expect("an id")) }
 }

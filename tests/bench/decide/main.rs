@@ -16,6 +16,7 @@
 )]
 
 mod inside;
+#[expect(dead_code, reason = "the bench of latencies has more of the traffic")]
 #[path = "../served/mod.rs"]
 mod served;
 mod transport;

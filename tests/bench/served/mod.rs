@@ -10,15 +10,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use slotwise::wire::proto::{
-    Arm, BatchDecideRequest, BatchDecideResponse, Candidate, ChosenArm, Controls, CreateSlotRequest, DecideRequest,
-    DecideResponse, FeatureValue, LinearModel, Model, RecordRewardsRequest, RewardEvent, Slot,
-    decision_service_client::DecisionServiceClient,
-    decision_service_server::{DecisionService, DecisionServiceServer},
-    feature_value::Value,
-    feedback_service_client::FeedbackServiceClient,
-    model,
-    slot_service_client::SlotServiceClient,
+use slotwise::{
+    engine::hash,
+    wire::proto::{
+        Arm, BatchDecideRequest, BatchDecideResponse, Candidate, ChosenArm, Controls, CreateSlotRequest, DecideRequest,
+        DecideResponse, FeatureValue, LinearModel, Model, RecordRewardsRequest, RewardEvent, Slot,
+        decision_service_client::DecisionServiceClient,
+        decision_service_server::{DecisionService, DecisionServiceServer},
+        feature_value::Value,
+        feedback_service_client::FeedbackServiceClient,
+        model,
+        slot_service_client::SlotServiceClient,
+    },
 };
 use tonic::{Response, Status, transport::Channel};
 
@@ -27,15 +30,32 @@ pub(crate) const SHOWN: u32 = 5;
 pub(crate) const CONNECTIONS: usize = 4;
 /// Requests that one connection has under way.
 pub(crate) const IN_FLIGHT: usize = 16;
-/// Events that a caller gathers before it reports them.
-const EVENTS_GATHERED: usize = 10;
-/// Clicks in a thousand showings.
-const CLICKS: u32 = 37;
+/// Time until a refused call is sent again, as the refusal asks for.
+const RETRY: Duration = Duration::from_millis(200);
 /// Time without work after which a server has done all that it had to do.
 const QUIET: Duration = Duration::from_millis(300);
 
+/// Returns a number from 0 to 999 that looks random, for a request and one of its parts.
+fn random(i: u32, part: u32) -> u32 {
+    (hash("bench", &[&i.to_be_bytes(), &part.to_be_bytes()]).word() % 1000) as u32
+}
+
+/// Number of a request, from 0 to 99.9.
 pub(crate) fn number(i: u32, n: u32) -> f64 {
-    f64::from((i * 7919 + n * 104_729) % 1000) / 10.0
+    f64::from(random(i, n)) / 10.0
+}
+
+/// Word of a request: one of three.
+pub(crate) fn word(i: u32, n: u32) -> u32 {
+    random(i, 100 + n) % 3
+}
+
+/// Chance that an arm is clicked in a request: linear in the log odds, 3 to 5 % on average.
+fn chance(i: u32, arm: u32) -> f64 {
+    let effect = |what: u32, n: u32| f64::from((arm * 7 + what * 5 + n * 13) % 11) - 5.0;
+    let features =
+        (0..6).map(|n| effect(0, n) / 15.0 * (number(i, n) - 50.0) / 29.0 + effect(1 + word(i, n), n) / 20.0);
+    1.0 / (1.0 + f64::exp(3.6 - features.sum::<f64>()))
 }
 
 /// Handler that answers at once, with the same messages.
@@ -114,18 +134,11 @@ pub(crate) struct ServerProcess {
 impl ServerProcess {
     /// Starts a program. `cores`, a list for `taskset`, pins it.
     pub(crate) fn start(command: &Command, cores: Option<&str>) -> Self {
-        let mut pinned = match cores {
-            Some(cores) => {
-                let mut pinned = Command::new("taskset");
-                pinned.args(["-c", cores]).arg(command.get_program()).args(command.get_args());
-                pinned
-            }
-            None => {
-                let mut plain = Command::new(command.get_program());
-                plain.args(command.get_args());
-                plain
-            }
-        };
+        let mut pinned = Command::new(if cores.is_some() { "taskset".as_ref() } else { command.get_program() });
+        if let Some(cores) = cores {
+            pinned.args(["-c", cores]).arg(command.get_program());
+        }
+        pinned.args(command.get_args());
         let mut child = pinned.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server starts");
         let mut line = String::new();
         BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("its line");
@@ -197,7 +210,7 @@ pub(crate) fn request(slot: &str, i: u32) -> DecideRequest {
     let mut context = HashMap::new();
     for n in 0..6 {
         context.insert(format!("number{n}"), FeatureValue { value: Some(Value::Number(number(i, n))) });
-        let word = format!("word{}", (i + n) % 3);
+        let word = format!("word{}", word(i, n));
         context.insert(format!("text{n}"), FeatureValue { value: Some(Value::Text(word)) });
     }
     let candidate = |c: usize| Candidate { arm_id: format!("product-{c:04}"), features: HashMap::new() };
@@ -210,13 +223,16 @@ pub(crate) fn request(slot: &str, i: u32) -> DecideRequest {
     }
 }
 
-/// Events of a decision: an arm is clicked more often the higher its number.
+/// Clicks of a request on the arms that were shown, by their numbers.
+pub(crate) fn clicked(i: u32, arm: u32) -> bool {
+    f64::from(random(i, 1_000 + arm)) < 1_000.0 * chance(i, arm)
+}
+
+/// Events of a decision.
 pub(crate) fn clicks(i: u32, decision: &DecideResponse) -> impl Iterator<Item = RewardEvent> {
-    decision.arms.iter().enumerate().filter_map(move |(place, arm)| {
-        let of_arm = u32::from(arm.arm_id.as_bytes()[11] - b'0');
-        let place = u32::try_from(place).expect("a position");
-        let draw = (i.wrapping_mul(2_654_435_761).wrapping_add(place * 40_503) >> 7) % 1000;
-        (draw < CLICKS / 2 + of_arm * CLICKS / 9).then(|| RewardEvent {
+    decision.arms.iter().filter_map(move |arm| {
+        let number = arm.arm_id.rsplit('-').next().and_then(|number| number.parse().ok()).expect("a number");
+        clicked(i, number).then(|| RewardEvent {
             event_id: format!("{i}-{}", arm.arm_id),
             decision_id: decision.decision_id.clone(),
             arm_id: arm.arm_id.clone(),
@@ -292,22 +308,17 @@ impl Caller {
             let (slot, reports) = (self.slot.clone(), self.reports);
             let numbers = (self.sent + lane..self.sent + count).step_by(lanes as usize);
             tasks.spawn(async move {
-                let (mut latencies, mut events) = (Vec::with_capacity(numbers.len()), Vec::new());
+                let mut latencies = Vec::with_capacity(numbers.len());
                 for i in numbers {
                     let request = request(&slot, i);
                     let begun = Instant::now();
-                    let decision = decisions.decide(request).await.expect("an answer").into_inner();
+                    let decision = decide(&mut decisions, request).await;
                     latencies.push(begun.elapsed());
-                    if reports {
-                        events.extend(clicks(i, &decision));
+                    // A click is reported at once. Were it late, silence would count late, too.
+                    let events: Vec<RewardEvent> = if reports { clicks(i, &decision).collect() } else { Vec::new() };
+                    if !events.is_empty() {
+                        feedback.record_rewards(RecordRewardsRequest { events }).await.expect("recorded");
                     }
-                    if events.len() >= EVENTS_GATHERED {
-                        let request = RecordRewardsRequest { events: std::mem::take(&mut events) };
-                        feedback.record_rewards(request).await.expect("recorded");
-                    }
-                }
-                if !events.is_empty() {
-                    feedback.record_rewards(RecordRewardsRequest { events }).await.expect("recorded");
                 }
                 latencies
             });
@@ -327,12 +338,23 @@ impl Caller {
             let mut decisions = DecisionServiceClient::new(self.channels[n as usize % CONNECTIONS].clone());
             let request = request(&self.slot, self.sent + n);
             tasks.spawn(async move {
-                decisions.decide(request).await.expect("an answer");
+                decide(&mut decisions, request).await;
                 due.elapsed()
             });
         }
         self.sent += count;
         tasks.join_all().await
+    }
+}
+
+/// Decides, again and again while the service says that it has too much to write.
+pub(crate) async fn decide(client: &mut DecisionServiceClient<Channel>, request: DecideRequest) -> DecideResponse {
+    loop {
+        match client.decide(request.clone()).await {
+            Ok(answer) => return answer.into_inner(),
+            Err(status) if status.code() == tonic::Code::ResourceExhausted => tokio::time::sleep(RETRY).await,
+            Err(status) => unreachable!("an answer: {status}"),
+        }
     }
 }
 

@@ -7,13 +7,14 @@ struct ChangingWorld {
     learner: Learner,
     rng: StdRng,
     rates: [[f64; 2]; 2],
-    decisions_since_shown: u64,
+    /// Decisions since an arm was shown when its silence is learned, and when its reward is.
+    lags: [u64; 2],
 }
 
 impl ChangingWorld {
     fn new(seed: u64) -> Self {
         let learner = Learner::new(ModelSpec::default(), UNIT);
-        Self { learner, rng: StdRng::seed_from_u64(seed), rates: [[0.75, 0.2], [0.15, 0.6]], decisions_since_shown: 0 }
+        Self { learner, rng: StdRng::seed_from_u64(seed), rates: [[0.75, 0.2], [0.15, 0.6]], lags: [0, 0] }
     }
 
     /// Makes that many decisions by the learner's own mixture. Returns the mean reward.
@@ -34,7 +35,7 @@ impl ChangingWorld {
             let y = success(&mut self.rng, self.rates[arm][kind]);
             sum += y;
             let observation = Observation {
-                decisions_since_shown: self.decisions_since_shown,
+                decisions_since_shown: self.lags[usize::from(y > 0.0)],
                 silent: false,
                 ..observation(u32::try_from(arm).unwrap(), y)
             };
@@ -81,13 +82,28 @@ fn a_stationary_environment_causes_no_takeover() {
 #[test]
 fn late_rewards_raise_no_alarm() {
     let mut world = ChangingWorld::new(7);
-    world.decisions_since_shown = 1_000;
+    world.lags = [1_000, 1_000];
     world.run(2_000);
     world.swap();
     world.run(600);
     let portfolio = world.learner.portfolio();
     assert_eq!((portfolio.challengers, portfolio.takeovers), (0, 0));
     assert!(portfolio.change_detector.alarm <= 0.0, "{}", portfolio.change_detector.alarm);
+}
+
+/// Under load, rewards lag behind some hundred decisions and silence behind few, or the other way round. A detector that tests one
+/// of the two alone takes what is left for a change.
+#[test]
+fn rewards_that_lag_behind_more_than_silence_raise_no_alarm() {
+    for lags in [[5, 400], [5, 60], [400, 5]] {
+        for seed in 200..205 {
+            let mut world = ChangingWorld::new(seed);
+            world.lags = lags;
+            world.run(3_000);
+            let portfolio = world.learner.portfolio();
+            assert_eq!(portfolio.takeovers, 0, "{lags:?}, seed {seed}: {} challengers", portfolio.challengers);
+        }
+    }
 }
 
 #[test]

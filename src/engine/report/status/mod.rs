@@ -223,7 +223,7 @@ fn who_wants_what_sentence(found: &WhoWantsWhat, amounts: &AmountFormat) -> Stri
     let wants = found.wants.iter().map(|(value, arm)| format!("'{arm}' for {} = {value}", found.feature));
     let rivals = found.single_rivals.iter().map(|arm| format!(" or '{arm}'"));
     format!(
-        "Who wants what: {} ({:.0} % sure of each); together {}, best single arm {} ('{}'{}).",
+        "Who wants what: {} ({:.0} % sure of all); together {}, best single arm {} ('{}'{}).",
         wants.collect::<Vec<_>>().join(", "),
         100.0 * WANTED,
         amounts.amount(found.together),
