@@ -263,7 +263,7 @@ mod tests {
         near(of.over_log.standard_error.unwrap(), (squares / 12.0).sqrt());
     }
 
-    /// What a subject repeats says nothing new: with three copies of each term, errors are those of one.
+    /// Repetitions by one subject say nothing new: with three copies of each term, errors are those of one.
     #[test]
     fn a_subject_who_comes_again_adds_nothing() {
         let once = OffPolicyEstimates::new(terms().iter(), 2.0, 0.95);

@@ -15,6 +15,7 @@
 
 mod groups;
 mod segments;
+mod sides;
 mod sums;
 mod tally;
 mod unknown;
@@ -38,8 +39,8 @@ use super::{
 use crate::slot::{ArmId, Consent};
 use groups::{RequestGroup, group_requests};
 pub use segments::PreviewSegment;
+use sides::{GroupForecast, SideForecast};
 pub use tally::PreviewTally;
-use tally::{GroupForecast, SideForecast};
 pub use unknown::UnknownReward;
 
 /// Past decisions that a preview uses at most.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     BeforeAfter, Estimate,
+    sides::{GroupForecast, SideForecast},
     sums::DecisionSum,
-    tally::{GroupForecast, SideForecast},
 };
 use crate::{
     bandit::Features,

@@ -18,7 +18,7 @@ use crate::{
 
 /// Chance that all arms are the best of their segments from which on they are what shoppers want, for one look.
 pub(super) const WANTED: f64 = 0.9;
-/// Chance from which on two arms are told apart if all get the same.
+/// Chance from which on two arms differ if all get the same.
 const SURE: f64 = 0.95;
 /// Showings whose noise is added to a figure's.
 const CAUTION_SHOWINGS: f64 = 3.0;
@@ -84,7 +84,7 @@ pub struct WhoWantsWhat {
     pub single: ArmId,
     /// Mean reward of that arm if everybody got it.
     pub single_mean: f64,
-    /// Other arms that may be the best if all get the same: they are not told apart with 95 %, for one look at one arm.
+    /// Other arms that may be the best if all get the same: with 95 %, for one look at one arm, they do not differ.
     pub single_rivals: Vec<ArmId>,
 }
 

@@ -1,4 +1,4 @@
-//! Pace of a slot's decisions, by which a time can be told in decisions.
+//! Pace of a slot's decisions, by which a time can be given in decisions.
 
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wait_is_told_in_decisions_of_the_last_second() {
+    fn a_wait_is_given_in_decisions_of_the_last_second() {
         let mut pace = DecisionPace::default();
         assert_eq!(pace.made_while(5_000_000), 0);
         for i in 0..2_000 {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    engine::{Availability, SlotPreview, SlotView, preview},
+    engine::{Availability, Estimate, SlotPreview, SlotView, preview},
     slot::{Baseline, Effect, ExplorationPreset, Mode, OnError, ProbabilityBounds, Rule, Stickiness},
 };
 
@@ -382,26 +382,19 @@ fn segments_are_previews_of_their_decisions() {
     let (world, decisions) = learned(|_| {});
     let after = edited(&world, |d| d.controls.exploration = Some(0.0));
     let all = previewed(&world, &after, &decisions);
-    let values: Vec<&str> = all.segments.iter().map(|segment| segment.value.as_str()).collect();
-    assert_eq!(values, ["gold", "none"]);
+    assert!(all.segments.iter().map(|segment| segment.value.as_str()).eq(["gold", "none"]));
     for segment in &all.segments {
         let with = |decided: &DecisionRecord| decided.context["loyalty"] == Value::Text(segment.value.clone());
         let own: Vec<_> = decisions.iter().filter(|(_, decided)| with(decided)).cloned().collect();
         let alone = previewed(&world, &after, &own);
-        assert_eq!(segment.decisions, alone.decisions_used);
-        let pairs = [
-            (segment.expected_reward.before, alone.expected_reward.before),
-            (segment.expected_reward.after, alone.expected_reward.after),
-            (segment.expected_reward_change, alone.expected_reward_change),
-        ];
-        for (have, want) in pairs {
-            assert!((have.value - want.value).abs() < 1e-9, "{have:?} against {want:?}");
-            assert!((have.standard_error - want.standard_error).abs() < 1e-9, "{have:?} against {want:?}");
-        }
+        assert_eq!((segment.decisions, segment.arms.len()), (alone.decisions_used, 3));
+        let near = |a: Estimate, b: Estimate| (a.value - b.value).hypot(a.standard_error - b.standard_error) < 1e-9;
+        let (have, want) = (segment.expected_reward, alone.expected_reward);
+        assert!(near(have.before, want.before) && near(have.after, want.after));
+        assert!(near(segment.expected_reward_change, alone.expected_reward_change));
         for (arm, shown) in &segment.arms {
             let want = &alone.arms.iter().find(|of| of.arm == *arm).unwrap().all;
             assert!((shown.before - want.before.value).abs() < 1e-9 && (shown.after - want.after.value).abs() < 1e-9);
         }
-        assert_eq!(segment.arms.len(), 3);
     }
 }

@@ -22,7 +22,7 @@ const GROUP_ROWS: usize = 50_000;
 const GROUP_BYTES: usize = 16 * 1024 * 1024;
 
 /// Values of a column. A value that is missing is `None`.
-enum Values {
+enum ColumnValues {
     Texts(Vec<Option<ByteArray>>),
     Numbers(Vec<Option<f64>>),
     Flags(Vec<Option<bool>>),
@@ -31,7 +31,7 @@ enum Values {
 /// Writer of a Parquet file.
 pub(super) struct ParquetRows<W: Write + Send> {
     writer: SerializedFileWriter<W>,
-    columns: Vec<Values>,
+    columns: Vec<ColumnValues>,
     rows: usize,
     bytes: usize,
 }
@@ -48,13 +48,13 @@ fn is_text(column: &ExportColumn) -> bool {
     column.kind.starts_with("text")
 }
 
-fn empty(column: &ExportColumn) -> Values {
+fn empty(column: &ExportColumn) -> ColumnValues {
     if is_number(column) {
-        Values::Numbers(Vec::new())
+        ColumnValues::Numbers(Vec::new())
     } else if is_flag(column) {
-        Values::Flags(Vec::new())
+        ColumnValues::Flags(Vec::new())
     } else {
-        Values::Texts(Vec::new())
+        ColumnValues::Texts(Vec::new())
     }
 }
 
@@ -99,12 +99,12 @@ impl<W: Write + Send> ParquetRows<W> {
                 Cell::Json(json) => Some(json),
             };
             match values {
-                Values::Texts(texts) => {
+                ColumnValues::Texts(texts) => {
                     self.bytes += text.as_ref().map_or(0, String::len);
                     texts.push(text.map(|text| ByteArray::from(text.into_bytes())));
                 }
-                Values::Numbers(numbers) => numbers.push(text.and_then(|text| text.parse().ok())),
-                Values::Flags(flags) => flags.push(text.map(|text| text == "true")),
+                ColumnValues::Numbers(numbers) => numbers.push(text.and_then(|text| text.parse().ok())),
+                ColumnValues::Flags(flags) => flags.push(text.map(|text| text == "true")),
             }
         }
         self.rows += 1;
@@ -120,15 +120,15 @@ impl<W: Write + Send> ParquetRows<W> {
             let values = std::mem::replace(values, empty(column));
             let Some(mut to) = group.next_column()? else { break };
             match (to.untyped(), values) {
-                (ColumnWriter::ByteArrayColumnWriter(to), Values::Texts(texts)) => {
+                (ColumnWriter::ByteArrayColumnWriter(to), ColumnValues::Texts(texts)) => {
                     let (texts, levels) = gather(&texts);
                     to.write_batch(&texts, Some(&levels), None)?;
                 }
-                (ColumnWriter::DoubleColumnWriter(to), Values::Numbers(numbers)) => {
+                (ColumnWriter::DoubleColumnWriter(to), ColumnValues::Numbers(numbers)) => {
                     let (numbers, levels) = gather(&numbers);
                     to.write_batch(&numbers, Some(&levels), None)?;
                 }
-                (ColumnWriter::BoolColumnWriter(to), Values::Flags(flags)) => {
+                (ColumnWriter::BoolColumnWriter(to), ColumnValues::Flags(flags)) => {
                     let (flags, levels) = gather(&flags);
                     to.write_batch(&flags, Some(&levels), None)?;
                 }

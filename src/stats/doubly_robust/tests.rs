@@ -105,7 +105,7 @@ fn sums_give_the_estimates_of_the_batch() {
     near(sums.half_width_at(2, 5_000.0, &noise).unwrap(), 1.96 * (each / fading / 5_000.0).sqrt());
 }
 
-/// In a part, a decision weighs by the mean inverse propensity of the decisions before it, to within half a level, and the figure
+/// A decision of a part weighs by the mean inverse propensity of the decisions before it, to within half a level, and the figure
 /// is the weighted mean of the scores.
 #[test]
 fn a_part_weighs_decisions_by_how_likely_the_arm_was_shown_before() {

@@ -19,14 +19,14 @@ const REQUESTS: u32 = 8_000;
 
 /// Figures of one row, per request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Row {
+struct TransportRow {
     /// Model, and the number of decisions before.
     name: String,
     /// CPU time of the server, µs.
     server: f64,
-    /// That of its writer, which commits and learns.
+    /// CPU time of its writer, which commits and learns, µs.
     writer: f64,
-    /// That of the no-op handler in the same run.
+    /// CPU time of the no-op handler in the same run, µs.
     noop: f64,
     /// Throughput per CPU second, as a part of the no-op's.
     share: f64,
@@ -97,7 +97,7 @@ fn measure(
     (server, caller): (&ServerProcess, &mut Caller),
     (noop, to_noop): (&ServerProcess, &mut Caller),
     name: String,
-) -> Row {
+) -> TransportRow {
     let mut runs = Vec::new();
     for _ in 0..RUNS {
         let (of_noop, _, _) = run(runtime, noop, to_noop);
@@ -111,7 +111,7 @@ fn measure(
         ));
     }
     let of = |figure: fn(&(f64, f64, f64, f64, Duration)) -> f64| median(runs.iter().map(figure));
-    Row {
+    TransportRow {
         name,
         server: of(|run| run.0),
         writer: of(|run| run.1),
@@ -130,8 +130,8 @@ fn file() -> PathBuf {
     Path::new(&target).join("bench-decide.json")
 }
 
-fn report(rows: &[Row]) {
-    let before: Vec<Row> =
+fn report(rows: &[TransportRow]) {
+    let before: Vec<TransportRow> =
         fs::read(file()).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
     let mut text = format!(
         "\ngRPC: µs of server CPU per request with its learning, 20 candidates, 12 features, 5 shown;\nmedians of {RUNS} runs of {REQUESTS} requests, each until the server is idle\n\n"
