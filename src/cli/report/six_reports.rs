@@ -125,12 +125,18 @@ fn a_clear_winner_is_named() {
     assert!(first.contains("'coats'") && !first.contains("boots"), "{first}");
 }
 
+/// One look calls one of two equal arms leading in a tenth of slots, and finds that segments want different ones in at most a tenth.
+/// Five of eight would come once in a hundred times.
 #[test]
 fn no_winner_is_not_made_up() {
-    let text = OFFERS.text(2);
-    let first = text.lines().next().unwrap();
-    assert!(!first.contains("best with"), "{first}");
-    assert!(["No difference", "Learning", "Settled"].iter().any(|stage| first.starts_with(stage)), "{first}");
+    let made_up = |seed: &u64| {
+        let text = OFFERS.text(*seed);
+        let first = text.lines().next().unwrap();
+        assert!(!first.starts_with("Confident"), "{first}");
+        !["No difference", "Learning", "Settled"].iter().any(|stage| first.starts_with(stage))
+    };
+    let count = (2..10).filter(made_up).count();
+    assert!(count <= 4, "{count} of 8");
 }
 
 #[test]
