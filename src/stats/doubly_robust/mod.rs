@@ -334,7 +334,7 @@ impl DoublyRobustSums {
     }
 
     /// Returns the estimate for a part of the decisions, as [`figure`](Self::figure) does. Its variance is that of the scores, to which
-    /// the predicted one is added as if it had been measured in [`PREDICTED_SHOWINGS`] showings more.
+    /// the predicted one is added as if it had been measured in 30 showings more.
     pub fn part_figure(&self, noise: &RewardNoise, design: f64) -> Option<DoublyRobustFigure> {
         let effective_showings = self.effective_showings();
         let sum = effective_showings * self.measured() + PREDICTED_SHOWINGS * self.predicted(noise)?;

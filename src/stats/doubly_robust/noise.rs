@@ -45,7 +45,7 @@ impl RewardNoise {
     }
 
     /// Ratio of the variance of what the model did not expect over groups of subjects to that over decisions, at least 1. It is the
-    /// [design effect](DoublyRobustSums::design_effect) among subjects who are alike in all that the model knows of them.
+    /// [design effect](super::DoublyRobustSums::design_effect) among subjects who are alike in all that the model knows of them.
     pub fn design_effect(&self) -> f64 {
         let grouped: f64 = self.groups.iter().map(|of_group| square(*of_group)).sum();
         let correction = GROUPS as f64 / (GROUPS - 1) as f64;
