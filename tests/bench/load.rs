@@ -12,8 +12,8 @@
     clippy::print_stdout,
     reason = "a bench: it reads the clock and prints"
 )]
-#![allow(dead_code, reason = "the bench of decisions has more of the traffic")]
 
+#[expect(dead_code, reason = "the bench of decisions reads more of a server")]
 mod served;
 
 use std::{

@@ -197,7 +197,10 @@ fn json(slot: &str, preview: &ChangePreview) -> serde_json::Value {
         })
     };
     let segment = |segment: &PreviewSegment| {
-        let share = |(arm, shown): &(crate::slot::ArmId, BeforeAfter<f64>)| json!({"arm_id": arm.as_str(), "share_before": shown.before, "share_after": shown.after});
+        let share = |(arm, shown): &(crate::slot::ArmId, BeforeAfter<f64>)| {
+            let BeforeAfter { before, after } = shown;
+            json!({"arm_id": arm.as_str(), "share_before": before, "share_after": after})
+        };
         json!({
             "feature": segment.feature,
             "value": segment.value,

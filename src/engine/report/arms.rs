@@ -138,7 +138,7 @@ pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
         });
     let mut arms: Vec<ArmReport> = reports.collect();
     let most = leader.map_or(0.0, |leader| arms[leader].best_known_mean().abs());
-    // What exceeds the leader's reward comes from how little is known of the arms, and measures nothing.
+    // A loss above the leader's reward comes from how little is known of the arms, and measures nothing.
     for arm in &mut arms {
         arm.expected_loss = arm.expected_loss.filter(|loss| *loss <= most);
     }

@@ -76,7 +76,8 @@ pub struct SlotReport {
     /// or `None` if the policy has decided nothing yet.
     pub exploration_cost: Option<f64>,
     /// Value remaining: upper bound, with probability 95 %, of the amount by which another available arm's mean is higher
-    /// than the leader's. `None` if fewer than two arms may be shown, and in shadow mode.
+    /// than the leader's. `None` if fewer than two arms may be shown, in shadow mode, and while it exceeds what
+    /// the leader earns.
     pub value_remaining: Option<f64>,
     /// Value remaining as a part of the leader's mean, or `None` if either is missing or that mean is 0.
     pub value_remaining_relative: Option<f64>,

@@ -233,7 +233,7 @@ fn of_feature(view: &SlotView, feature: &SegmentFeature, design: f64, error: f64
     let mut surest: Vec<(f64, usize)> = errors.zip(0..).collect();
     surest.retain(|&(_, i)| values[i].label.is_some() && compared[i].len() > 1);
     surest.sort_by(|a, b| a.0.total_cmp(&b.0));
-    // As many values as are sure together.
+    // Values are named as long as all of them together are sure.
     let mut sum = 0.0;
     surest.retain(|(of_value, _)| {
         sum += of_value;

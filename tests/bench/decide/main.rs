@@ -16,7 +16,7 @@
 )]
 
 mod inside;
-#[expect(dead_code, reason = "the bench of latencies has more of the traffic")]
+#[expect(dead_code, reason = "the bench of latencies sends calls at a rate, too")]
 #[path = "../served/mod.rs"]
 mod served;
 mod transport;
