@@ -68,8 +68,8 @@ fn different_shoppers_want_different_arms() {
     }
 }
 
-/// Forty slots have arms that suit all shoppers alike. At most three are said to have shoppers who want different arms: two are
-/// expected at 5 %, and this is for one look at one feature.
+/// Forty slots have arms that suit all shoppers alike. At most three are said to have shoppers who want different arms, where four would
+/// be at 10 %, for one look at one feature.
 #[test]
 fn alike_shoppers_are_not_said_to_want_different_arms() {
     let mut wrong = 0;
