@@ -11,7 +11,7 @@ use crate::bandit::{
     feature_encoder::FeatureEncoder,
     linear::PooledRewards,
     model::{Model, RewardRevision, SeenReward},
-    score::RewardScale,
+    score::{Forecast, RewardScale},
 };
 
 /// Greatest change of a challenger's lead by one observation, nats.
@@ -56,15 +56,15 @@ impl Challenger {
 
     /// Lets the models learn the observation.
     ///
-    /// Returns the log score of their joint forecast, nats, or `None` if none of them learned it. A model that did not learn
-    /// it gets the score of the first that did, so it neither gains nor loses.
+    /// Returns their forecasts, and the log score of the joint forecast, nats, or `None` if none of them learned it. A model
+    /// that did not learn it gets the score of the first that did, so it neither gains nor loses.
     pub(super) fn observe(
         &mut self,
         members: &[PortfolioMember],
         feature_encoders: &[FeatureEncoder],
         seen: EncodedObservation<'_>,
         scale: RewardScale,
-    ) -> Option<f64> {
+    ) -> (Vec<Option<Forecast>>, Option<f64>) {
         let learn = |fresh: &mut ChallengerModel| {
             let member = &members[fresh.member];
             // A decision from before the encoder existed has no row of it.
@@ -72,26 +72,49 @@ impl Challenger {
             let x = fresh.model.expand(&feature_encoders[member.feature_encoder].encoder, row);
             let reward = SeenReward { y: seen.y, weight: seen.weight, count: 1.0, scale };
             let forecast = fresh.model.learn(seen.arm, &x, reward).mean;
-            Some(forecast.seen(seen.weight).ln_score(seen.y))
+            Some(forecast.seen(seen.weight))
         };
-        let scores: Vec<Option<f64>> = self.models.iter_mut().map(learn).collect();
-        let told: Vec<_> =
-            self.models.iter().zip(&scores).filter_map(|(f, score)| Some((f.evidence, (*score)?))).collect();
-        let &(_, first) = told.first()?;
-        for (fresh, score) in self.models.iter_mut().zip(scores) {
-            fresh.evidence += score.unwrap_or(first);
+        let forecasts: Vec<Option<Forecast>> = self.models.iter_mut().map(learn).collect();
+        let score = self.joint_score(&forecasts, seen.y);
+        self.weigh(&forecasts, |forecast| forecast.ln_score(seen.y));
+        (forecasts, score)
+    }
+
+    /// Log score of the models' joint forecast, nats.
+    fn joint_score(&self, forecasts: &[Option<Forecast>], y: f64) -> Option<f64> {
+        let told = self.models.iter().zip(forecasts);
+        ln_mixture(&told.filter_map(|(fresh, f)| Some((fresh.evidence, (*f)?.ln_score(y)))).collect::<Vec<_>>())
+    }
+
+    /// Adds the score of each forecast, nats, to the evidence of its model.
+    fn weigh(&mut self, forecasts: &[Option<Forecast>], score: impl Fn(Forecast) -> f64) {
+        let Some(first) = forecasts.iter().flatten().next().map(|&forecast| score(forecast)) else { return };
+        for (fresh, forecast) in self.models.iter_mut().zip(forecasts) {
+            fresh.evidence += forecast.map_or(first, &score);
         }
         let top = self.models.iter().map(|fresh| fresh.evidence).fold(f64::NEG_INFINITY, f64::max);
         for fresh in &mut self.models {
             fresh.evidence = (fresh.evidence - top).max(-GAP_MAX);
         }
-        ln_mixture(&told)
     }
 
-    /// Adds the log score by which the challenger beat the incumbents on one reward, nats. Returns the state of the
-    /// competition.
-    pub(super) fn compare(&mut self, better: f64) -> ChallengeStatus {
+    /// Adds the log score by which the challenger beat the incumbents on one reward, nats.
+    pub(super) fn compare(&mut self, better: f64) {
         self.lead += better.clamp(-STEP, STEP);
+    }
+
+    /// Revises the lead and the models' evidence by the changed reward of an observation that counted. `before` and `after` are
+    /// the log scores of the incumbents for the reward before and after, nats.
+    pub(super) fn revise_lead(&mut self, change: ObservationRevision<'_>, before: f64, after: f64) {
+        let ObservationRevision { y, delta, receipt, .. } = change;
+        let scores = self.joint_score(&receipt.fresh, y).zip(self.joint_score(&receipt.fresh, y + delta));
+        let Some((own_before, own_after)) = scores else { return };
+        self.lead += (own_after - after).clamp(-STEP, STEP) - (own_before - before).clamp(-STEP, STEP);
+        self.weigh(&receipt.fresh, |forecast| forecast.ln_score(y + delta) - forecast.ln_score(y));
+    }
+
+    /// State of the competition.
+    pub(super) fn status(&self) -> ChallengeStatus {
         match self.lead {
             lead if lead >= DECIDED => ChallengeStatus::Won,
             lead if lead <= -DECIDED => ChallengeStatus::Lost,

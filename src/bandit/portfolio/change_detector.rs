@@ -41,4 +41,11 @@ impl ChangeDetector {
         self.alarm = (self.alarm + expected.ln_drop(y, DROP, EXPECTED_MAX)).max(0.0);
         self.alarm >= ALARM
     }
+
+    /// Revises the reward `y` of an observation by `delta`. Only a reward that was better than what was tested counts, because a
+    /// reward that is taken back later is no drop.
+    pub(super) fn revise(&mut self, expected: Forecast, y: f64, delta: f64) {
+        let ln_drop = |y| expected.ln_drop(y, DROP, EXPECTED_MAX);
+        self.alarm = (self.alarm + (ln_drop(y + delta) - ln_drop(y)).min(0.0)).max(0.0);
+    }
 }

@@ -184,21 +184,27 @@ impl Portfolio {
         }
         let spoke = |i: usize| forecasts[i].map(|f: Forecast| f.ln_score(y));
         // The incumbents' score is only needed for the comparison with a challenger.
-        let deciding = if self.challenger.is_some() { self.deciding.as_slice() } else { &[] };
-        let told: Vec<_> = deciding.iter().filter_map(|&i| Some((self.members[i].evidence, spoke(i)?))).collect();
+        let of_incumbents = self.challenger.as_ref().and_then(|_| self.joint_score(&forecasts, y));
         self.fade(seen.retained);
         self.fade_ground();
         self.weigh(seen.arms, spoke, |i| copies[i]);
         self.observations += 1;
         let more = seen.decisions_since_shown as f64 - self.lag;
         self.lag += more / if more > 0.0 { LAG_OBSERVATIONS.0 } else { LAG_OBSERVATIONS.1 };
-        if seen.detect {
-            self.challenge(feature_encoders, seen, (&least, scale), ln_mixture(&told));
+        let fresh = if seen.detect {
+            self.challenge(feature_encoders, seen, (&least, scale), of_incumbents)
         } else {
             self.challenger = None;
-        }
+            Vec::new()
+        };
         self.change_detector.count_observation();
-        ObservationReceipt { ln_retained: 0.0, weight, takeovers, challenger, forecasts, thinned }
+        ObservationReceipt { ln_retained: 0.0, weight, takeovers, challenger, forecasts, thinned, fresh }
+    }
+
+    /// Log score of the joint forecast of the deciding models, nats.
+    fn joint_score(&self, forecasts: &[Option<Forecast>], y: f64) -> Option<f64> {
+        let told = |&i: &usize| Some((self.members[i].evidence, forecasts.get(i).copied().flatten()?.ln_score(y)));
+        ln_mixture(&self.deciding.iter().filter_map(told).collect::<Vec<_>>())
     }
 
     /// Variance by which the forecasts of rewards that are no rates are scored, reward²: that of the deciding model with the
@@ -254,30 +260,42 @@ impl Portfolio {
         }
     }
 
-    /// Tests for a change, or lets the challenger learn and compete while there is one.
+    /// Tests for a change, or lets the challenger learn and compete while there is one. Returns the forecasts of its models if
+    /// they counted.
     fn challenge(
         &mut self,
         feature_encoders: &[FeatureEncoder],
         seen: EncodedObservation<'_>,
         (least, scale): (&[Option<Forecast>], RewardScale),
         of_incumbents: Option<f64>,
-    ) {
-        let prompt = self.lag <= LAG.0 + self.observations as f64 / LAG.1;
+    ) -> Vec<Option<Forecast>> {
+        let prompt = self.is_prompt();
         let Some(challenger) = &mut self.challenger else {
             if prompt {
                 self.detect_change(seen, least);
             } else {
                 self.change_detector.alarm = 0.0;
             }
-            return;
+            return Vec::new();
         };
-        let score = challenger.observe(&self.members, feature_encoders, seen, scale);
-        if let (true, Some(score), Some(of_incumbents)) = (prompt, score, of_incumbents) {
-            match challenger.compare(score - of_incumbents) {
-                ChallengeStatus::Open => {}
-                ChallengeStatus::Won => self.take_over(),
-                ChallengeStatus::Lost => self.challenger = None,
-            }
+        let (forecasts, score) = challenger.observe(&self.members, feature_encoders, seen, scale);
+        let (true, Some(score), Some(of_incumbents)) = (prompt, score, of_incumbents) else { return Vec::new() };
+        challenger.compare(score - of_incumbents);
+        self.end_challenge();
+        forecasts
+    }
+
+    /// Returns whether observations come soon after their decisions, so that they are tested for a change; see [`LAG`].
+    fn is_prompt(&self) -> bool {
+        self.lag <= LAG.0 + self.observations as f64 / LAG.1
+    }
+
+    /// Ends the competition with a challenger that has won or lost.
+    fn end_challenge(&mut self) {
+        match self.challenger.as_ref().map(Challenger::status) {
+            None | Some(ChallengeStatus::Open) => {}
+            Some(ChallengeStatus::Won) => self.take_over(),
+            Some(ChallengeStatus::Lost) => self.challenger = None,
         }
     }
 
@@ -336,8 +354,37 @@ impl Portfolio {
             }
         }
         self.weigh(arms, |i| spoke[i], |_| 1);
-        if let Some(challenger) = self.challenger.as_mut().filter(|c| c.id == receipt.challenger) {
-            challenger.revise(&self.members, feature_encoders, (arm, rows), change);
+        self.revise_challenge(feature_encoders, (arm, rows), change);
+    }
+
+    /// Revises the part of an observation in the change detector, or in the challenger and its lead.
+    fn revise_challenge(
+        &mut self,
+        feature_encoders: &[FeatureEncoder],
+        (arm, rows): (u32, &[EncodedRow]),
+        change: ObservationRevision<'_>,
+    ) {
+        let ObservationRevision { y, delta, receipt, .. } = change;
+        let of_incumbents = |y| self.joint_score(&receipt.forecasts, y);
+        let incumbents = of_incumbents(y).zip(of_incumbents(y + delta));
+        let Some(challenger) = &mut self.challenger else {
+            // A reward that came after its silence was no drop.
+            if self.is_prompt() && receipt.takeovers == self.takeovers {
+                let told =
+                    |&i: &usize| Some((exp(self.members[i].evidence), receipt.forecasts.get(i).copied().flatten()?));
+                if let Some(expected) = Forecast::mixture(self.deciding.iter().filter_map(told)) {
+                    self.change_detector.revise(expected, y, delta);
+                }
+            }
+            return;
+        };
+        if challenger.id != receipt.challenger {
+            return;
+        }
+        challenger.revise(&self.members, feature_encoders, (arm, rows), change);
+        if let Some((before, after)) = incumbents {
+            challenger.revise_lead(change, before, after);
+            self.end_challenge();
         }
     }
 

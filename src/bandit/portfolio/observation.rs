@@ -20,8 +20,10 @@ pub struct ObservationReceipt {
     /// Forecast of each member, or `None` for a member that did not learn the observation.
     pub(super) forecasts: Vec<Option<Forecast>>,
     /// Members that did not learn the observation because others stood for it; see [`Thinning`](super::thinning::Thinning).
-    #[serde(default, skip_serializing_if = "MemberSet::is_empty")]
     pub(super) thinned: MemberSet,
+    /// Forecast of each of the challenger's models, if the observation counted in its lead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) fresh: Vec<Option<Forecast>>,
 }
 
 /// Set of the first 64 members. *Persisted.*
@@ -38,11 +40,6 @@ impl MemberSet {
 
     pub(super) fn contains(self, member: usize) -> bool {
         member < Self::MAX && self.0 >> member & 1 == 1
-    }
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-    fn is_empty(&self) -> bool {
-        self.0 == 0
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     member::{GROUND, NEGLIGIBLE},
     observation::{EncodedObservation, MemberSet},
 };
-use crate::stats::math::exp;
+use crate::stats::{math::exp, mixed};
 
 /// Number of silences of which a thinned member learns one.
 pub(super) const ONE_IN: u32 = 8;
@@ -72,16 +72,4 @@ impl Portfolio {
             member.ground *= 1.0 - 1.0 / GROUND;
         }
     }
-}
-
-/// Returns evenly distributed bits that follow from two numbers.
-///
-/// # Source
-///
-/// Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (2014), the mixing function of `SplitMix`.
-fn mixed(a: u64, b: u64) -> u64 {
-    let mut bits = a.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ b.wrapping_mul(0xD1B5_4A32_D192_ED03);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    bits ^ bits >> 31
 }

@@ -99,7 +99,7 @@ impl SlotState {
         if self.goal_sums.precedes_pending(ordinal) {
             return;
         }
-        let reward = if score.settled {
+        let reward = if score.settled && self.decisions.pending.has_events(ordinal) {
             let decision = self.decisions.pending.get(ordinal);
             decision.and_then(|decision| Some(decision.shown.first()?.reward))
         } else {

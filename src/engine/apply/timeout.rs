@@ -1,7 +1,12 @@
 //! Effects of time on a slot: silence is learned, windows close, and what is too old is forgotten.
 
 use crate::{
-    engine::{horizons::Horizons, outcome::OutcomeObserver, pending::EncodedDecision, slot_state::SlotState},
+    engine::{
+        horizons::Horizons,
+        outcome::OutcomeObserver,
+        pending::{EncodedDecision, STRATA},
+        slot_state::SlotState,
+    },
     slot::Learning,
 };
 
@@ -60,14 +65,42 @@ impl SlotState {
         if self.accounting || definition.controls.freeze_learning() {
             return;
         }
-        let before_us = match definition.goal.learning {
-            Learning::Eager => self.delays.silent_before_us(at_us, definition.goal.window_us),
-            Learning::AtClose => at_us.saturating_sub(definition.goal.patience_us()),
+        let window_us = definition.goal.window_us;
+        let (before_us, certain_us) = match definition.goal.learning {
+            Learning::Eager => {
+                self.count_ages(at_us, window_us);
+                (self.delays.strata_before_us(at_us, window_us), self.delays.silent_before_us(at_us, window_us))
+            }
+            Learning::AtClose => {
+                let closed_us = at_us.saturating_sub(definition.goal.patience_us());
+                ([closed_us; STRATA], closed_us)
+            }
         };
+        let mut left = AT_ONCE_MAX;
+        for (stratum, before_us) in before_us.into_iter().enumerate() {
+            while left > 0
+                && let Some(ordinal) = self.decisions.pending.next_silent(stratum, before_us)
+            {
+                self.learn_decision(at_us, ordinal);
+                left -= 1;
+            }
+        }
         for _ in 0..AT_ONCE_MAX {
-            let Some(ordinal) = self.decisions.pending.next_silent(before_us) else { return };
+            let Some(ordinal) = self.decisions.pending.next_certain(certain_us) else { return };
             self.calibrate(ordinal);
-            self.learn_decision(at_us, ordinal);
+        }
+    }
+
+    /// Counts the decisions that reached an age by which a share of their rewards has come.
+    fn count_ages(&mut self, at_us: i64, window_us: i64) {
+        let shown = self.counters.shown_per_decision();
+        for (age, before_us) in self.delays.ages_before_us(at_us, window_us).into_iter().enumerate() {
+            for _ in 0..AT_ONCE_MAX {
+                if !self.decisions.pending.next_counted(age, before_us) {
+                    break;
+                }
+                self.delays.expose(shown);
+            }
         }
     }
 

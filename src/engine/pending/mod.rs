@@ -11,6 +11,7 @@ mod first_score;
 mod msgpack;
 mod queues;
 mod segment_keys;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod unrewarded;
@@ -29,6 +30,8 @@ pub(super) use queues::PENDING_LIMITS;
 pub(super) use queues::{DecisionPlace, DecisionQueues, QueueKind};
 pub use segment_keys::SEGMENT_FEATURES_MAX;
 pub(super) use segment_keys::SegmentKeys;
+use silence::SilenceCursors;
+pub(super) use silence::{AGES, STRATA};
 pub(super) use unrewarded::UnrewardedLayout;
 
 use super::{
@@ -57,8 +60,8 @@ pub(super) struct QueueLimits {
 pub(super) struct DecisionQueue {
     #[serde(skip)]
     queue: ChunkedQueue<EncodedDecision>,
-    /// Ordinal of the first decision whose silence may not have been learned yet.
-    silence_learned_to: u64,
+    /// Progress of the decisions through the ages of silence.
+    silence: SilenceCursors,
     /// Time of the newest decision that was dropped before its window closed, microseconds since 1970, or 0 if none
     /// was.
     dropped_us: i64,
@@ -79,8 +82,7 @@ pub(super) struct DecisionQueue {
 /// Indices are not compared: they follow from the queue.
 impl PartialEq for DecisionQueue {
     fn eq(&self, other: &Self) -> bool {
-        (self.silence_learned_to, self.dropped_us) == (other.silence_learned_to, other.dropped_us)
-            && self.queue == other.queue
+        (self.silence, self.dropped_us) == (other.silence, other.dropped_us) && self.queue == other.queue
     }
 }
 
@@ -179,17 +181,6 @@ impl DecisionQueue {
         self.queue.push(encoded);
     }
 
-    /// Returns the next decision made before `before_us` whose silence may not have been learned yet, and counts it as
-    /// learned.
-    pub(super) fn next_silent(&mut self, before_us: i64) -> Option<u64> {
-        self.silence_learned_to = self.silence_learned_to.max(self.queue.first());
-        let encoded = self.queue.get(self.silence_learned_to)?;
-        (encoded.at_us() < before_us).then(|| {
-            self.silence_learned_to += 1;
-            self.silence_learned_to - 1
-        })
-    }
-
     /// Returns the oldest decision if it was made before `horizon_us`, or if the queue exceeds its limits.
     pub(super) fn next_expired(&self, horizon_us: i64, limits: QueueLimits) -> Option<u64> {
         let encoded = self.queue.get(self.queue.first())?;
@@ -220,7 +211,6 @@ impl DecisionQueue {
             }
         }
         self.bytes -= cost(&encoded, keys.events.len(), keys.subjects.len() * keys.arms.len());
-        self.silence_learned_to = self.silence_learned_to.max(self.queue.first());
         let made_us = encoded.at_us();
         if made_us >= horizon_us {
             self.dropped_us = self.dropped_us.max(made_us);
@@ -244,6 +234,11 @@ impl DecisionQueue {
         let encoded = self.queue.get(ordinal)?;
         let layout = UnrewardedLayout::read(encoded)?;
         Some((layout, layout.learned_reward(encoded)))
+    }
+
+    /// Returns `true` if an event was accepted for a decision.
+    pub(super) fn has_events(&self, ordinal: u64) -> bool {
+        self.queue.get(ordinal).is_some_and(|encoded| encoded.event_count() > 0)
     }
 
     /// Returns the time from when a decision was made, by its id, until it was applied, microseconds.
@@ -345,14 +340,8 @@ impl DecisionQueue {
 
     /// Returns a copy without indices for a snapshot. It is cheap for any number of decisions.
     pub(super) fn without_indices(&self) -> Self {
-        let Self { queue, silence_learned_to, dropped_us, bytes, ids: _, events: _, showings: _, buffer: _ } = self;
-        Self {
-            queue: queue.clone(),
-            silence_learned_to: *silence_learned_to,
-            dropped_us: *dropped_us,
-            bytes: *bytes,
-            ..Self::default()
-        }
+        let Self { queue, silence, dropped_us, bytes, ids: _, events: _, showings: _, buffer: _ } = self;
+        Self { queue: queue.clone(), silence: *silence, dropped_us: *dropped_us, bytes: *bytes, ..Self::default() }
     }
 
     /// All decisions, oldest first.

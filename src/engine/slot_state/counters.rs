@@ -85,6 +85,11 @@ impl SlotCounters {
         }
     }
 
+    /// Mean number of arms that a decision showed, at least 1.
+    pub(in crate::engine) fn shown_per_decision(&self) -> f64 {
+        (self.slot.shown as f64 / self.slot.decisions.max(1) as f64).max(1.0)
+    }
+
     /// Adds a change of a shown arm's reward.
     pub(in crate::engine) fn add_reward(&mut self, holdout: bool, arm: u32, more: f64) {
         self.slot.reward_sum += more;

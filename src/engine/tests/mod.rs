@@ -32,6 +32,7 @@ mod lateness;
 mod loud_subjects;
 mod overload;
 mod ownership;
+mod pace;
 mod previews;
 mod recalls;
 mod reports;

@@ -312,3 +312,45 @@ fn a_decision_from_before_a_model_s_features_is_learned_without_it() {
     let receipt = world.learner.observe(observation(0, 0.0), &old);
     world.learner.revise(0, &old, 0.0, 1.0, &receipt);
 }
+
+/// A silence that is revised to a reward leaves challenger and lead as the reward itself would have left them.
+#[test]
+fn a_late_reward_counts_in_the_lead_as_a_prompt_one() {
+    let mut world = ChangingWorld::new(3);
+    world.run(2_000);
+    world.swap();
+    while world.learner.portfolio().challenger.is_none() {
+        world.run(1);
+    }
+    world.run(5);
+    let words = context(&["a"]);
+    let (mut prompt, mut late) = (world.learner.clone(), world.learner);
+    show(&mut prompt, &words, observation(0, 1.0));
+    let (rows, receipt) = show(&mut late, &words, observation(0, 0.0));
+    let lead = |learner: &Learner| learner.portfolio().challenger.as_ref().unwrap().lead;
+    assert!((lead(&prompt) - lead(&late)).abs() > 0.01, "{} {}", lead(&prompt), lead(&late));
+    late.revise(0, &rows, 0.0, 1.0, &receipt);
+    assert!((lead(&prompt) - lead(&late)).abs() < 1e-9, "{} {}", lead(&prompt), lead(&late));
+    let evidence = |learner: &Learner| -> Vec<f64> {
+        learner.portfolio().challenger.as_ref().unwrap().models.iter().map(|fresh| fresh.evidence).collect()
+    };
+    for (prompt, late) in evidence(&prompt).into_iter().zip(evidence(&late)) {
+        assert!((prompt - late).abs() < 1e-9, "{prompt} {late}");
+    }
+}
+
+/// Silence of a tenth of the observations whose rewards come later is no drop.
+#[test]
+fn the_detector_takes_late_rewards_back() {
+    let forecast = Forecast { at: 0.1, variance: None };
+    let mut detector = ChangeDetector::default();
+    (0..1_000).for_each(|_| detector.count_observation());
+    (0..10).for_each(|_| assert!(!detector.observe(forecast, 0.0)));
+    let before = detector.alarm;
+    assert!(before > 0.5, "{before}");
+    detector.revise(forecast, 0.0, 1.0);
+    assert!(detector.alarm <= 0.0, "{}", detector.alarm);
+    // A reward that is taken back is no drop.
+    detector.revise(forecast, 1.0, -1.0);
+    assert!(detector.alarm <= 0.0);
+}
