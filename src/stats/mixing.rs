@@ -18,10 +18,10 @@ mod tests {
 
     #[test]
     fn neighbours_are_spread_evenly_and_without_a_period() {
-        let part = |n: u64| mixed(n, 0) >> 61;
+        let part = |n: u64| usize::try_from(mixed(n, 0) >> 61).unwrap();
         for period in 1..=16 {
             let mut counts = [0_u32; 8];
-            (0..8_000).for_each(|i| counts[part(i * period) as usize] += 1);
+            (0..8_000).for_each(|i| counts[part(i * period)] += 1);
             // A thousand each, with a standard deviation of 30.
             assert!(counts.iter().all(|&count| (880..=1_120).contains(&count)), "{period}: {counts:?}");
         }

@@ -13,11 +13,11 @@ pub(in crate::engine) const AGES: usize = 4;
 /// First decisions that have not reached an age of silence yet, by ordinal. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct SilenceCursors {
-    /// Of each stratum: the first whose silence may not have been learned.
+    /// First decision of each stratum whose silence may not have been learned.
     learned: [u64; STRATA],
-    /// Of each age at which decisions are counted.
+    /// First decision that has not reached each of the ages at which decisions are counted.
     counted: [u64; AGES],
-    /// Of the age at which a silence is certain.
+    /// First decision that has not reached the age at which silence is certain.
     certain: u64,
 }
 
@@ -59,5 +59,5 @@ fn next(cursor: &mut u64, queue: &ChunkedQueue<EncodedDecision>, before_us: i64)
 
 /// Returns the stratum of a decision. Neighbours are spread over all strata without a pattern.
 fn stratum_of(ordinal: u64) -> usize {
-    (mixed(ordinal, 0) % STRATA as u64) as usize
+    usize::try_from(mixed(ordinal, 0) % STRATA as u64).unwrap_or(0)
 }

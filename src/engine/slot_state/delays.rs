@@ -157,7 +157,9 @@ fn most(sketch: &QuantileSketch, share: f64, window_us: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use rand::{RngExt, SeedableRng, rngs::StdRng};
+    use std::time::Duration;
+
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
     use super::*;
 
@@ -170,10 +172,11 @@ mod tests {
             let mut delays = DelayModel { exposed: 5_000.0, rewarded: 5_000.0 * rate, ..DelayModel::default() };
             let now_us = 1_000_000_000;
             for _ in 0..9_000 {
-                let delay_us = (-1e6 * rng.random::<f64>().ln()) as i64;
+                let delay = Duration::from_secs_f64(-rng.random::<f64>().ln());
+                let delay_us = i64::try_from(delay.as_micros()).unwrap();
                 delays.observe(now_us, now_us - delay_us);
             }
-            // As many rewards were counted as decisions, so the rate is set again.
+            // The rewards above counted for the rate, so it is set again.
             (delays.exposed, delays.rewarded) = (5_000.0, 5_000.0 * rate - 1.0);
             delays.observe(now_us, now_us - 700_000);
             let before_us = delays.strata.map(|age| now_us - age.delay_us);

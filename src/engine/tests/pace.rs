@@ -1,6 +1,6 @@
 //! Tests of silence that is learned at the pace of the rewards.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::*;
 
@@ -14,7 +14,7 @@ struct BusySlot {
 }
 
 impl BusySlot {
-    const DELAY_US: f64 = 1e8;
+    const DELAY_S: f64 = 100.0;
     const STEP_US: i64 = 20_000;
 
     fn new(seed: u64, rates: &[(&'static str, f64)]) -> Self {
@@ -40,7 +40,9 @@ impl BusySlot {
             shown += u64::from(chosen == arm);
             let (seen, delay) = (self.rng.random_bool(self.rates[chosen]), -self.rng.random::<f64>().ln());
             if seen {
-                self.due.insert((now_us + (Self::DELAY_US * delay) as i64, self.world.count), decided);
+                let delay = Duration::from_secs_f64(Self::DELAY_S * delay);
+                let due_us = now_us + i64::try_from(delay.as_micros()).unwrap();
+                self.due.insert((due_us, self.world.count), decided);
             }
         }
         shown as f64 / decisions as f64
@@ -62,7 +64,7 @@ fn a_young_busy_slot_does_not_expect_too_much() {
         for least in [0.0, 0.25, 0.45, 0.55, 0.65] {
             slot.run(5_000, "a");
             let mean = slot.mean("a");
-            // Of some 2,000 learned decisions at least, three standard errors are three tenths of a rate of .05.
+            // Three standard errors of 2,000 decisions are three tenths of a rate of .05.
             assert!(mean > least * rate && mean < 1.3 * rate, "{mean} of {rate}, at least {least}");
         }
         slot.run(75_000, "a");
