@@ -94,7 +94,7 @@ impl Portfolio {
         }
     }
 
-    /// Revises the part of an observation in the change detector, or in the challenger and its lead.
+    /// Revises the part that an observation had in the change detector, or in the challenger and its lead.
     pub(super) fn revise_challenge(
         &mut self,
         feature_encoders: &[FeatureEncoder],
@@ -103,25 +103,30 @@ impl Portfolio {
     ) {
         let ObservationRevision { y, delta, receipt, .. } = change;
         let of_incumbents = |y| self.joint_score(&receipt.forecasts, y);
-        let incumbents = of_incumbents(y).zip(of_incumbents(y + delta));
-        let Some(challenger) = &mut self.challenger else {
-            // A reward that came after its silence was no drop.
-            if self.is_prompt() && receipt.takeovers == self.takeovers {
-                let told =
-                    |&i: &usize| Some((exp(self.members[i].evidence), receipt.forecasts.get(i).copied().flatten()?));
-                if let Some(expected) = Forecast::mixture(self.deciding.iter().filter_map(told)) {
-                    self.change_detector.revise(expected, y, delta);
+        match self.challenger.as_ref().map(|challenger| challenger.id) {
+            None => self.revise_alarm(change),
+            Some(id) if id == receipt.challenger => {
+                let incumbents = of_incumbents(y).zip(of_incumbents(y + delta));
+                let Some(challenger) = &mut self.challenger else { return };
+                challenger.revise(&self.members, feature_encoders, (arm, rows), change);
+                if let Some((before, after)) = incumbents {
+                    challenger.revise_lead(change, before, after);
+                    self.end_challenge();
                 }
             }
-            return;
-        };
-        if challenger.id != receipt.challenger {
+            Some(_) => {}
+        }
+    }
+
+    /// Takes a reward that came after its silence back from the change detector: there was no drop.
+    fn revise_alarm(&mut self, change: ObservationRevision<'_>) {
+        let ObservationRevision { y, delta, receipt, .. } = change;
+        if !self.is_prompt() || receipt.takeovers != self.takeovers {
             return;
         }
-        challenger.revise(&self.members, feature_encoders, (arm, rows), change);
-        if let Some((before, after)) = incumbents {
-            challenger.revise_lead(change, before, after);
-            self.end_challenge();
+        let told = |&i: &usize| Some((exp(self.members[i].evidence), receipt.forecasts.get(i).copied().flatten()?));
+        if let Some(expected) = Forecast::mixture(self.deciding.iter().filter_map(told)) {
+            self.change_detector.revise(expected, y, delta);
         }
     }
 }

@@ -99,7 +99,7 @@ impl SlotState {
                 if !self.decisions.pending.next_counted(age, before_us) {
                     break;
                 }
-                self.delays.expose(shown);
+                self.delays.mature(shown);
             }
         }
     }

@@ -3,8 +3,8 @@
 //! Rewards come early or late, and silence never ends by itself. If the silence of a decision were learned only once nearly all
 //! rewards have had their time, the first minutes of a slot, or of a new arm, would consist of rewards: its rate would look
 //! far too high. If it were learned at once, the rate would look far too low. So silence is learned at the pace of the
-//! rewards: among decisions of any age, the part of the silent ones that is learned is such that the rewards that have come make up
-//! the rate that they make up in the end. A reward that comes later revises what was learned of its silence.
+//! rewards: at any age, as many silent decisions are learned as keep the rate of rewards what it will be in the end. A reward that comes after its
+//! silence was learned revises it.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use crate::{
 /// Share of all delays so far that must be shorter than a silence before it counts as the default reward for certain.
 const SILENCE_SHARE: f64 = 0.95;
 /// Number of decisions beyond which both counts of the rate are halved, so that old rewards fade.
-const EXPOSED_MAX: f64 = 10_000.0;
+const MATURED_MAX: f64 = 10_000.0;
 /// Greatest rate that is assumed, as no reward is certain.
 const RATE_MAX: f64 = 0.99;
 
@@ -32,8 +32,8 @@ pub(in crate::engine) struct DelayModel {
     /// Arms that were shown and rewarded, faded.
     rewarded: f64,
     /// Arms that were shown, each counted by the share of rewards that would have come by its age, faded.
-    exposed: f64,
-    /// Ages at which shown arms are counted in `exposed`.
+    matured: f64,
+    /// Ages at which shown arms are counted in `matured`.
     ages: [SilenceAge; AGES],
     /// Ages at which the silence of each stratum is learned.
     strata: [SilenceAge; STRATA],
@@ -60,7 +60,7 @@ impl Default for DelayModel {
             watermark_us: i64::MIN,
             lags: QuantileSketch::new(),
             rewarded: 0.0,
-            exposed: 0.0,
+            matured: 0.0,
             ages: [SilenceAge::NEVER; AGES],
             strata: [SilenceAge::NEVER; STRATA],
         }
@@ -83,17 +83,17 @@ impl DelayModel {
     }
 
     /// Counts this many shown arms of decisions that reached the next of the [`AGES`].
-    pub(in crate::engine) fn expose(&mut self, shown: f64) {
-        self.exposed += shown / AGES as f64;
-        if self.exposed > EXPOSED_MAX {
-            (self.exposed, self.rewarded) = (0.5 * self.exposed, 0.5 * self.rewarded);
+    pub(in crate::engine) fn mature(&mut self, shown: f64) {
+        self.matured += shown / AGES as f64;
+        if self.matured > MATURED_MAX {
+            (self.matured, self.rewarded) = (0.5 * self.matured, 0.5 * self.rewarded);
         }
     }
 
     /// Rate of rewards per shown arm: the rewards so far for the arms that were shown, of which each counts by the share of rewards
     /// that would have come by now.
     fn rate(&self) -> f64 {
-        (self.rewarded / self.exposed.max(self.rewarded).max(1.0)).min(RATE_MAX)
+        (self.rewarded / self.matured.max(self.rewarded).max(1.0)).min(RATE_MAX)
     }
 
     /// Returns the age by which this share of rewards have come, at most the 95 % quantile.
@@ -169,7 +169,7 @@ mod tests {
     fn rewards_make_up_their_rate_at_any_age() {
         let mut rng = StdRng::seed_from_u64(4);
         for rate in [0.02, 0.3, 0.8] {
-            let mut delays = DelayModel { exposed: 5_000.0, rewarded: 5_000.0 * rate, ..DelayModel::default() };
+            let mut delays = DelayModel { matured: 5_000.0, rewarded: 5_000.0 * rate, ..DelayModel::default() };
             let now_us = 1_000_000_000;
             for _ in 0..9_000 {
                 let delay = Duration::from_secs_f64(-rng.random::<f64>().ln());
@@ -177,7 +177,7 @@ mod tests {
                 delays.observe(now_us, now_us - delay_us);
             }
             // The rewards above counted for the rate, so it is set again.
-            (delays.exposed, delays.rewarded) = (5_000.0, 5_000.0 * rate - 1.0);
+            (delays.matured, delays.rewarded) = (5_000.0, 5_000.0 * rate - 1.0);
             delays.observe(now_us, now_us - 700_000);
             let before_us = delays.strata.map(|age| now_us - age.delay_us);
             for age_us in [300_000, 700_000, 1_500_000] {

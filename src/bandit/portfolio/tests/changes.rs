@@ -331,12 +331,24 @@ fn a_late_reward_counts_in_the_lead_as_a_prompt_one() {
     assert!((lead(&prompt) - lead(&late)).abs() > 0.01, "{} {}", lead(&prompt), lead(&late));
     late.revise(0, &rows, 0.0, 1.0, &receipt);
     assert!((lead(&prompt) - lead(&late)).abs() < 1e-9, "{} {}", lead(&prompt), lead(&late));
-    let evidence = |learner: &Learner| -> Vec<f64> {
-        learner.portfolio().challenger.as_ref().unwrap().models.iter().map(|fresh| fresh.evidence).collect()
-    };
-    for (prompt, late) in evidence(&prompt).into_iter().zip(evidence(&late)) {
-        assert!((prompt - late).abs() < 1e-9, "{prompt} {late}");
-    }
+}
+
+#[test]
+fn a_late_reward_is_evidence_about_the_models_of_a_challenger() {
+    let mut world = ChangingWorld::new(3);
+    let (_, receipt) = show(&mut world.learner, &context(&["a"]), observation(0, 0.0));
+    let forecast = |at| Some(Forecast { at, variance: None });
+    let receipt = ObservationReceipt { fresh: vec![forecast(0.1), forecast(0.4)], ..receipt };
+    let mut challenger = Challenger::new(1, &world.learner.portfolio().members, 0..2);
+    let change = ObservationRevision { arms: 2, y: 0.0, delta: 1.0, receipt: &receipt, retained: 1.0 };
+    challenger.revise_lead(change, 0.7_f64.ln(), 0.3_f64.ln());
+    let [first, second] = [0, 1].map(|i: usize| challenger.models[i].evidence);
+    // The score of the reward takes the place of that of its silence.
+    let exact = (0.4_f64 / 0.1).ln() - (0.6_f64 / 0.9).ln();
+    assert!((second - first - exact).abs() < 1e-9, "{first} {second}, {exact}");
+    // Forecasts of .25 together, against .3 of the incumbents.
+    let lead = (0.25_f64 / 0.3).ln() - (0.75_f64 / 0.7).ln();
+    assert!((challenger.lead - lead).abs() < 1e-9, "{} {lead}", challenger.lead);
 }
 
 /// Silence of a tenth of the observations whose rewards come later is no drop.
