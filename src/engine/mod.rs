@@ -23,6 +23,7 @@ mod chunked_queue;
 mod compare;
 mod decide;
 mod decision_record;
+mod deserializer;
 mod event;
 mod fading;
 mod horizons;

@@ -2,7 +2,6 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use rmp_serde::Deserializer;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -11,6 +10,7 @@ use crate::{
     bandit::{EncodedRows, ObservationReceipt},
     engine::{
         answer::EventStatus,
+        deserializer::StateDeserializer,
         ids::{DecisionId, Hash128},
     },
     slot::Contribution,
@@ -156,7 +156,7 @@ impl LazyEvaluation {
     pub(in crate::engine) fn decode(&self) -> Option<Cow<'_, EvaluationRecord>> {
         match self {
             Self::Encoded(bytes) => {
-                EvaluationRecord::deserialize(&mut Deserializer::from_read_ref(bytes)).ok().map(Cow::Owned)
+                EvaluationRecord::deserialize(&mut StateDeserializer::new(bytes)).ok().map(Cow::Owned)
             }
             Self::Decoded(record) => Some(Cow::Borrowed(record)),
         }

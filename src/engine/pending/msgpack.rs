@@ -10,11 +10,11 @@ use rmp::{
     decode::{self, RmpRead as _},
     encode::{self as write, ByteBuf},
 };
-use rmp_serde::{Deserializer, encode};
+use rmp_serde::encode;
 use serde::{Deserialize, Serialize};
 use smallvec::{Array, SmallVec};
 
-use crate::stats::compact;
+use crate::{engine::deserializer::StateDeserializer, stats::compact};
 
 /// First byte of the empty array.
 const EMPTY_ARRAY: u8 = 0x90;
@@ -185,7 +185,7 @@ impl<'a> MessagePackReader<'a> {
     }
 
     /// Reads a list of any other values by serde.
-    pub(in crate::engine) fn values<'de, T: Deserialize<'de>>(&mut self) -> Option<Vec<T>> {
+    pub(in crate::engine) fn values<T: Deserialize<'a>>(&mut self) -> Option<Vec<T>> {
         if self.next_byte() == Some(EMPTY_ARRAY) {
             return self.array().map(|_| Vec::new());
         }
@@ -193,10 +193,10 @@ impl<'a> MessagePackReader<'a> {
     }
 
     /// Reads any other value by serde.
-    pub(in crate::engine) fn value<'de, T: Deserialize<'de>>(&mut self) -> Option<T> {
-        let mut reader = Deserializer::new(self.rest());
+    pub(in crate::engine) fn value<T: Deserialize<'a>>(&mut self) -> Option<T> {
+        let mut reader = StateDeserializer::new(self.rest());
         let read = T::deserialize(&mut reader).ok()?;
-        *self = Self::new(reader.get_ref());
+        *self = Self::new(reader.rest());
         Some(read)
     }
 }

@@ -1,11 +1,13 @@
 //! Reader of snapshots.
 
+use serde::Deserialize as _;
+
 use super::{
     FRAME, HEADER, HEADER_WITHOUT_ORIGIN, LAST_WITHOUT_ORIGIN, MAGIC, Origin, PREFIX, Section, SnapshotError, VERSION,
     checksum,
 };
 use crate::{
-    engine::{pending::EncodedDecision, slot_state::SlotState, state::State},
+    engine::{deserializer::StateDeserializer, pending::EncodedDecision, slot_state::SlotState, state::State},
     slot::SlotId,
 };
 
@@ -111,7 +113,8 @@ impl SnapshotDecoder {
         if verify_only {
             self.ended = body == END;
         } else {
-            let section = rmp_serde::from_slice(body).map_err(|why| SnapshotError::Body(self.at, why.to_string()))?;
+            let section = Section::deserialize(&mut StateDeserializer::new(body))
+                .map_err(|why| SnapshotError::Body(self.at, why.to_string()))?;
             if !self.add(section) {
                 return Err(SnapshotError::Body(self.at, "it does not belong there, or is not whole".into()));
             }

@@ -1,0 +1,23 @@
+//! Tests of the real server and the real programs.
+//!
+//! They are one program, because the client, the server and the runtime take longer to compile than the tests themselves.
+//! `cargo test --test service api` runs the tests of one module.
+
+mod api;
+mod backups;
+mod bad_input;
+mod cli;
+mod controls;
+mod demo;
+mod determinism;
+mod disk;
+mod documented_commands;
+mod examples;
+mod export;
+mod marketer;
+mod previews;
+mod process;
+mod simulated;
+mod slots_cli;
+#[path = "../support/mod.rs"]
+mod support;
