@@ -14,7 +14,7 @@ enum Kind {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Unit;
+struct Marked;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Whole {
@@ -27,8 +27,9 @@ struct Whole {
     table: BTreeMap<String, Option<Vec<u32>>>,
     bytes: serde_bytes::ByteBuf,
     array: [u8; 4],
-    unit: Unit,
+    unit: Marked,
     nothing: (),
+    payload: serde_json::Value,
 }
 
 /// `Whole` as a later version may write it, with fields that a reader does not know.
@@ -64,8 +65,9 @@ fn whole(word: u64, text: &str) -> Whole {
         table: [(text.to_owned(), None), (format!("{text}x"), Some(vec![u32::from(a); usize::from(b)]))].into(),
         bytes: vec![a; usize::from(c)].into(),
         array: [a, b, c, d],
-        unit: Unit,
+        unit: Marked,
         nothing: (),
+        payload: serde_json::json!({ "text": text, "list": [null, true, -1, word, 0.5, { "deep": [[]] }] }),
     }
 }
 
@@ -125,4 +127,11 @@ fn what_is_of_another_kind_is_named() {
     assert!(unknown.starts_with("unknown variant `Other`"), "{unknown}");
     assert_eq!(read::<u32>(&rmp_serde::to_vec(&0.5).unwrap()), Err(DeserializeError::Missing("a whole number")));
     assert_eq!(read::<(u8, u8)>(&rmp_serde::to_vec(&(1, 2, 3)).unwrap()), Err(DeserializeError::Excess(1)));
+}
+
+#[test]
+fn what_is_nested_too_deep_is_refused() {
+    let nested = |depth: usize| [vec![0x91; depth], vec![0xc0]].concat();
+    assert!(read::<serde_json::Value>(&nested(255)).is_ok());
+    assert_eq!(read::<serde_json::Value>(&nested(256)), Err(DeserializeError::TooDeep));
 }
