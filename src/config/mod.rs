@@ -31,7 +31,7 @@ const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 pub struct Config {
     /// Address of the gRPC port; port 0 takes a free one.
     pub grpc_address: Address,
-    /// Address of the HTTP port (`/metrics`, `/healthz`).
+    /// Address of the HTTP port: JSON (`/v1/…`), `/openapi.json`, `/metrics`, `/livez`, `/readyz`.
     pub http_address: Address,
     /// Data folder, which holds the journal, the snapshots and the key of subjects.
     pub data: PathBuf,

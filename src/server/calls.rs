@@ -59,13 +59,21 @@ impl CallLimits {
     pub(super) fn new(calls: usize, bytes: usize) -> Self {
         Self(Arc::new(LoadGauges { calls: Gauge::new(calls), bytes: Gauge::new(bytes) }))
     }
+
+    /// Opens a call, which counts until it is dropped. Returns `Err` if too many are open.
+    pub(super) fn open(&self) -> Result<OpenCall, Status> {
+        if !self.0.calls.take(1) {
+            return Err(too_much("too many calls are open; see the setting limits.calls"));
+        }
+        Ok(OpenCall { counts: Arc::clone(&self.0), held: AtomicUsize::new(0) })
+    }
 }
 
 impl<S> Layer<S> for CallLimits {
     type Service = LimitedService<S>;
 
     fn layer(&self, inner: S) -> LimitedService<S> {
-        LimitedService { inner, counts: Arc::clone(&self.0) }
+        LimitedService { inner, limits: self.clone() }
     }
 }
 
@@ -73,7 +81,7 @@ impl<S> Layer<S> for CallLimits {
 #[derive(Debug, Clone)]
 pub(super) struct LimitedService<S> {
     inner: S,
-    counts: Arc<LoadGauges>,
+    limits: CallLimits,
 }
 
 impl<S> Service<http::Request<Body>> for LimitedService<S>
@@ -94,11 +102,10 @@ where
         if request.uri().path().starts_with("/grpc.health.") {
             return Box::pin(self.inner.call(request));
         }
-        if !self.counts.calls.take(1) {
-            let refused = too_much("too many calls are open; see the setting limits.calls").into_http();
-            return Box::pin(std::future::ready(Ok(refused)));
-        }
-        let call = Arc::new(Call { counts: Arc::clone(&self.counts), held: AtomicUsize::new(0) });
+        let call = match self.limits.open() {
+            Ok(call) => Arc::new(call),
+            Err(refused) => return Box::pin(std::future::ready(Ok(refused.into_http()))),
+        };
         let counted = |body| Body::new(MeteredBody { body, call: Arc::clone(&call), framing: Framing::default() });
         let answered = self.inner.call(request.map(counted));
         Box::pin(async move {
@@ -112,12 +119,23 @@ where
 
 /// An open call and the bytes of its request that are held.
 #[derive(Debug)]
-struct Call {
+pub(super) struct OpenCall {
     counts: Arc<LoadGauges>,
     held: AtomicUsize,
 }
 
-impl Drop for Call {
+impl OpenCall {
+    /// Counts bytes that arrived. Returns `false` if there is no room for them.
+    pub(super) fn hold(&self, bytes: usize) -> bool {
+        let fits = self.counts.bytes.take(bytes);
+        if fits {
+            self.held.fetch_add(bytes, Ordering::SeqCst);
+        }
+        fits
+    }
+}
+
+impl Drop for OpenCall {
     fn drop(&mut self) {
         self.counts.calls.give_back(1);
         self.counts.bytes.give_back(self.held.load(Ordering::SeqCst));
@@ -165,7 +183,7 @@ impl Framing {
 /// Request body whose bytes count against the limits.
 struct MeteredBody {
     body: Body,
-    call: Arc<Call>,
+    call: Arc<OpenCall>,
     framing: Framing,
 }
 
@@ -184,11 +202,10 @@ impl HttpBody for MeteredBody {
             other => return Poll::Ready(other),
         };
         if let Some(bytes) = frame.data_ref() {
-            if !this.call.counts.bytes.take(bytes.len()) {
+            if !this.call.hold(bytes.len()) {
                 let message = "too many bytes of requests are on their way; see the setting limits.bytes_in_flight";
                 return Poll::Ready(Some(Err(too_much(message))));
             }
-            this.call.held.fetch_add(bytes.len(), Ordering::SeqCst);
             this.framing.advance(bytes);
         }
         Poll::Ready(Some(Ok(frame)))

@@ -3,6 +3,7 @@
 mod calls;
 mod connections;
 mod descriptors;
+mod json;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,6 +15,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     codec::CompressionEncoding,
+    service::Routes,
     transport::{Server, server::Router as GrpcRouter},
 };
 use tonic_health::{
@@ -176,8 +178,10 @@ pub async fn run(
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let health = ServiceHealth(reporter);
     health.report(false, false).await;
-    let router = grpc_router(&config.limits, health_service, &api)?;
-    let http_router = http(Arc::clone(&metrics), api.clone());
+    let calls = CallLimits::new(config.limits.calls, config.limits.bytes_in_flight);
+    let router = grpc_router(&config.limits, calls.clone(), health_service, &api)?;
+    let json = json::routes(api_services(&api), calls, config.limits.call_timeout).map_err(ServeError::Internal)?;
+    let http_router = http(Arc::clone(&metrics), api.clone()).merge(json);
     let servers = PortServers::spawn(listeners.incoming(&config.limits), router, http_router, closing, &tasks);
     tasks.close();
 
@@ -237,6 +241,7 @@ impl ServiceHealth {
 /// Returns the services of the gRPC port.
 fn grpc_router<H: Health>(
     limits: &Limits,
+    calls: CallLimits,
     health: HealthServer<H>,
     api: &Api,
 ) -> Result<GrpcRouter<Stack<CallLimits, Identity>>, ServeError> {
@@ -246,14 +251,19 @@ fn grpc_router<H: Health>(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let internal = |why: tonic_reflection::server::Error| ServeError::Internal(why.to_string());
-    Ok(builder(limits)
+    Ok(builder(limits, calls)
+        .add_routes(api_services(api))
         .add_service(health)
         .add_service(reflection().build_v1().map_err(internal)?)
-        .add_service(reflection().build_v1alpha().map_err(internal)?)
-        .add_service(bounded!(DecisionServiceServer::new(api.clone())))
+        .add_service(reflection().build_v1alpha().map_err(internal)?))
+}
+
+/// Returns the services of the API.
+fn api_services(api: &Api) -> Routes {
+    Routes::new(bounded!(DecisionServiceServer::new(api.clone())))
         .add_service(bounded!(FeedbackServiceServer::new(api.clone())))
         .add_service(bounded!(SlotServiceServer::new(api.clone())))
-        .add_service(bounded!(InsightServiceServer::new(api.clone()))))
+        .add_service(bounded!(InsightServiceServer::new(api.clone())))
 }
 
 /// Servers of both ports, while they run.
@@ -277,8 +287,11 @@ impl PortServers {
         let grpc = tasks.spawn(grpc.serve_with_incoming_shutdown(grpc_incoming, closing.clone().cancelled_owned()));
         let http_stop = CancellationToken::new();
         let http_stopped = http_stop.clone().cancelled_owned();
-        let http =
-            tasks.spawn(async move { axum::serve(http_incoming, http).with_graceful_shutdown(http_stopped).await });
+        let http = tasks.spawn(async move {
+            axum::serve(http_incoming, http.into_make_service_with_connect_info::<json::HttpPeer>())
+                .with_graceful_shutdown(http_stopped)
+                .await
+        });
         Self { grpc, http, closing, http_stop }
     }
 
@@ -321,14 +334,14 @@ async fn save(node: &Arc<Node>) -> Result<(), ServeError> {
 }
 
 /// A gRPC server with the limits on calls and connections.
-fn builder(limits: &Limits) -> Server<Stack<CallLimits, Identity>> {
+fn builder(limits: &Limits, calls: CallLimits) -> Server<Stack<CallLimits, Identity>> {
     Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(limits.keepalive))
         .http2_keepalive_timeout(Some(limits.keepalive))
         .timeout(limits.call_timeout)
-        .layer(CallLimits::new(limits.calls, limits.bytes_in_flight))
+        .layer(calls)
 }
 
 async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, ServeError> {

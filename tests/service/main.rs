@@ -14,6 +14,7 @@ mod disk;
 mod documented_commands;
 mod examples;
 mod export;
+mod json;
 mod marketer;
 mod previews;
 mod process;
