@@ -203,3 +203,24 @@ fn a_block_that_cannot_run_needs_a_remark() {
     assert_eq!(play("```sh\necho 'a\nb' |\\\n  cat\ntrue\n```\n"), Ok(2));
     assert_eq!(play("```console\n$ printf 'a 1\\nb\\nc │ ██ │ x\\n'\na 2\n…\nc │ █ │ x\n```\n"), Ok(1));
 }
+
+/// The stand-in for curl gets what curl would get, whether or not this machine has curl.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_stand_in_for_curl_makes_a_call_and_gets_a_page() {
+    let (folder, server, _) = crate::support::started().await;
+    let script = folder.path().join("curl.sh");
+    fs::write(&script, player::CURL).unwrap();
+    let curl = async |arguments: &[&str]| {
+        let mut bash = Command::new("bash");
+        bash.arg(&script).args(arguments);
+        let output = tokio::task::spawn_blocking(move || bash.output()).await.unwrap().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let address = format!("http://{}", server.http);
+    let slot = r#"{"slot": {"slotId": "crème", "arms": [{"armId": "a"}], "goal": {"kinds": [{"kind": "click", "weight": 1}]}}}"#;
+    let created = curl(&["-s", "--json", slot, &format!("{address}/v1/CreateSlot")]).await;
+    assert_eq!(created["slot"]["slotId"], "crème", "{created}");
+    assert_eq!(curl(&["-s", &format!("{address}/openapi.json")]).await["openapi"], "3.1.0");
+    server.stop().await;
+}

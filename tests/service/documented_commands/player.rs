@@ -12,7 +12,7 @@ use std::{
 use super::page::{CodeBlock, Page, Statement, service_command, simulator_command};
 
 /// Stand-in for curl on a machine without it: it sends what `--json` is followed by, else asks for the page.
-const CURL: &str = r#"#!/usr/bin/env bash
+pub(crate) const CURL: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 body= method=GET
 while (($#)); do
