@@ -218,9 +218,9 @@ async fn the_stand_in_for_curl_makes_a_call_and_gets_a_page() {
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
     };
     let address = format!("http://{}", server.http);
-    let slot = r#"{"slot": {"slotId": "crème", "arms": [{"armId": "a"}], "goal": {"kinds": [{"kind": "click", "weight": 1}]}}}"#;
+    let slot = r#"{"slot": {"slotId": "offers", "displayName": "Crème brûlée", "arms": [{"armId": "a"}], "goal": {"kinds": [{"kind": "click", "weight": 1}]}}}"#;
     let created = curl(&["-s", "--json", slot, &format!("{address}/v1/CreateSlot")]).await;
-    assert_eq!(created["slot"]["slotId"], "crème", "{created}");
+    assert_eq!(created["slot"]["displayName"], "Crème brûlée", "{created}");
     assert_eq!(curl(&["-s", &format!("{address}/openapi.json")]).await["openapi"], "3.1.0");
     server.stop().await;
 }
