@@ -72,11 +72,19 @@ pub struct Stored<'a> {
     pub body: &'a [u8],
 }
 
+/// Returns an error of the storage engine in one line. It may quote a damaged schema, which has many.
+fn one_line(why: &str) -> String {
+    why.split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// Reason why a journal cannot be opened or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file cannot be opened as a journal.
-    #[error("cannot open the journal {} (nothing was read, from position 1 on): {why}", file.display())]
+    #[error("cannot open the journal {} (nothing was read, from position 1 on): {}", file.display(), one_line(why))]
     Open {
         /// The file.
         file: PathBuf,
@@ -208,7 +216,7 @@ pub enum ReadError {
         position: u64,
     },
     /// The storage engine cannot read it.
-    #[error("cannot read the journal {} after position {position}: {why}", file.display())]
+    #[error("cannot read the journal {} after position {position}: {}", file.display(), one_line(why))]
     Engine {
         /// The file.
         file: PathBuf,
@@ -245,7 +253,7 @@ pub enum AppendError {
         file: PathBuf,
     },
     /// Writing failed; whether the batch is in the journal only the next start can tell.
-    #[error("cannot write the journal {}: {why}", file.display())]
+    #[error("cannot write the journal {}: {}", file.display(), one_line(why))]
     Engine {
         /// The file.
         file: PathBuf,
