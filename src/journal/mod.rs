@@ -316,3 +316,39 @@ pub trait Journal: Send {
     /// among at most `most` records. Returns `true` if there may be more.
     fn trim(&mut self, kinds: &[&str], before_us: i64, up_to: u64, most: u64) -> Result<bool, AppendError>;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The storage engine quotes a damaged schema, which has many lines. An error has one.
+    #[test]
+    fn a_damaged_schema_is_told_in_one_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = SqliteJournal::open(folder.path(), LossPolicy::Refused).unwrap();
+        let record =
+            Record { at_us: 1_000, kind: "decided", slot: "offers".into(), decision: None, body: vec![1; 160] };
+        assert_eq!(journal.append(&[record]).unwrap(), 1);
+        drop(journal);
+        let file = folder.path().join("journal.sqlite3");
+        let mut bytes = fs::read(&file).unwrap();
+        let places: Vec<usize> =
+            bytes.windows(7).enumerate().filter(|(_, word)| word == b"INTEGER").map(|(at, _)| at).collect();
+        assert!(places.len() > 3, "{places:?}");
+        let mut quoted = 0;
+        for at in places {
+            // A quotation mark that is not closed makes the engine quote all that follows.
+            bytes[at] = b'`';
+            fs::write(&file, &bytes).unwrap();
+            if let Err(why) = SqliteJournal::open(folder.path(), LossPolicy::Refused) {
+                let why = why.to_string();
+                quoted += usize::from(why.contains("malformed") && why.contains("STRICT"));
+                assert!(!why.contains(char::is_control) && why.contains("position 1"), "{why}");
+            }
+            bytes[at] = b'I';
+        }
+        assert!(quoted > 0);
+    }
+}

@@ -40,31 +40,6 @@ fn what_was_appended_comes_back_in_order_after_reopening() {
     assert_eq!(bodies(&mut journal, 7).unwrap(), want[7..]);
 }
 
-/// The storage engine quotes a damaged schema, which has many lines. An error has one.
-#[test]
-fn a_damaged_schema_is_told_in_one_line() {
-    let folder = tempfile::tempdir().unwrap();
-    drop(filled(folder.path()));
-    let file = folder.path().join("journal.sqlite3");
-    let mut bytes = fs::read(&file).unwrap();
-    let places: Vec<usize> =
-        bytes.windows(7).enumerate().filter(|(_, word)| word == b"INTEGER").map(|(at, _)| at).collect();
-    assert!(places.len() > 3, "{places:?}");
-    let mut quoted = 0;
-    for at in places {
-        // A quotation mark that is not closed makes the engine quote all that follows.
-        bytes[at] = b'`';
-        fs::write(&file, &bytes).unwrap();
-        if let Err(why) = SqliteJournal::open(folder.path(), LossPolicy::Refused) {
-            let why = why.to_string();
-            quoted += usize::from(why.contains("malformed") && why.contains("STRICT"));
-            assert!(!why.contains(char::is_control) && why.contains("position 1"), "{why}");
-        }
-        bytes[at] = b'I';
-    }
-    assert!(quoted > 0);
-}
-
 /// A record's checksum covers all its columns, and a missing record is a hole.
 #[test]
 fn damage_is_refused_with_its_position() {
