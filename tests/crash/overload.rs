@@ -24,7 +24,10 @@ use slotwise::wire::proto::{BatchDecideRequest, decide_result};
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::{support::PATIENCE, *};
+use super::{
+    support::{PATIENCE, http_get},
+    *,
+};
 
 /// Span of answered decisions that a crash may lose, according to docs/operating/safety.md.
 const LOST_SPAN: Duration = Duration::from_secs(2);
@@ -186,7 +189,7 @@ async fn under_overload_the_queue_is_bounded_and_a_kill_loses_no_more_than_it() 
         assert!(begun.elapsed() < length + 6 * PATIENCE, "no call is answered");
         tokio::time::sleep(Duration::from_millis(250)).await;
         memory.push((begun.elapsed().as_secs_f64(), resident_mb(&process)));
-        let text = metrics(&process.http).await;
+        let text = http_get(&process.http, "/metrics").await;
         waited_most = waited_most.max(gauge(&text, "slotwise_journal_waiting{kind=\"decisions\"}"));
         allowed = allowed.max(gauge(&text, "slotwise_journal_waiting_decisions_max"));
     }
@@ -245,15 +248,6 @@ async fn under_overload_the_queue_is_bounded_and_a_kill_loses_no_more_than_it() 
         assert!(p99 < Duration::from_secs(1), "{p99:?}");
         assert!(slope_per_minute(&warm) < 1.0, "{:.2} MB/min: {memory:?}", slope_per_minute(&warm));
     }
-}
-
-async fn metrics(address: &str) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
 }
 
 fn gauge(text: &str, name: &str) -> f64 {

@@ -17,13 +17,13 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{self, Clients, Process, click, decide, serve_command, slot};
+use crate::support::{self, Clients, Process, assert_all_known, click, decide, http_get, serve_command, slot};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use slotwise::{
     engine::Body,
     journal::{JournalReader, RecordRange},
     node::decode_event,
-    wire::proto::{Arm, RecordRewardsRequest, RewardEvent, RewardStatus, UpsertArmsRequest},
+    wire::proto::{Arm, RewardStatus, UpsertArmsRequest},
 };
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -279,29 +279,6 @@ async fn a_journal_that_is_removed_while_it_runs_is_noticed() {
     let mut log = String::new();
     process.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     assert!(log.contains("journal.sqlite3") && log.contains("removed or replaced"), "{log}");
-}
-
-/// Returns the answer of a path on the HTTP port, with its headers.
-async fn http_get(address: &str, path: &str) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
-}
-
-/// Asserts that the program knows every one of these events after a restart.
-async fn assert_all_known(folder: &std::path::Path, acknowledged: &[RewardEvent]) {
-    let process = Process::start(folder);
-    let mut clients = Clients::connect(&process.address).await;
-    for batch in acknowledged.chunks(500) {
-        let request = RecordRewardsRequest { events: batch.to_vec() };
-        let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
-        assert_eq!(results.len(), batch.len());
-        assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
-    }
 }
 
 /// A program that is stopped on a full disk says what it could not save, and exits with a failure.

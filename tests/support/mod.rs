@@ -22,13 +22,17 @@ use slotwise::{
     server::{Listeners, run},
     wire::proto::{
         Arm, BatchDecideRequest, Controls, CreateSlotRequest, DecideRequest, DecideResponse, FeatureValue, Goal,
-        ListArmsRequest, RecordRewardsRequest, RewardEvent, RewardKind, RewardResult, Slot, decide_result,
-        decision_service_client::DecisionServiceClient, feature_value::Value,
+        ListArmsRequest, RecordRewardsRequest, RewardEvent, RewardKind, RewardResult, RewardStatus, Slot,
+        decide_result, decision_service_client::DecisionServiceClient, feature_value::Value,
         feedback_service_client::FeedbackServiceClient, insight_service_client::InsightServiceClient,
         slot_service_client::SlotServiceClient,
     },
 };
-use tokio::task::JoinHandle;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, transport::Channel};
 
@@ -92,6 +96,28 @@ pub async fn started() -> (tempfile::TempDir, InProcessServer, Clients) {
     let server = InProcessServer::start(folder.path()).await;
     let clients = server.clients().await;
     (folder, server, clients)
+}
+
+/// Returns the answer of a path on the HTTP port, with its headers.
+pub async fn http_get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// Asserts that the program knows every one of these events after a restart.
+pub async fn assert_all_known(folder: &Path, acknowledged: &[RewardEvent]) {
+    let process = Process::start(folder);
+    let mut clients = Clients::connect(&process.address).await;
+    for batch in acknowledged.chunks(500) {
+        let request = RecordRewardsRequest { events: batch.to_vec() };
+        let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
+        assert_eq!(results.len(), batch.len());
+        assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
+    }
 }
 
 pub async fn channel(address: &str) -> Channel {

@@ -1,8 +1,8 @@
 //! Deserializer of MessagePack for states. *Persisted.*
 //!
-//! It reads what `rmp_serde` writes. `rmp_serde`'s own deserializer accepts any kind of value for any type, and the
-//! compiler makes a copy of all of it for each of four hundred types: a sixth of the time that this package takes to
-//! build. Here a type pays only for the kind of value that it has.
+//! The bytes are those that `rmp_serde` writes. Its own deserializer accepts any kind of value for any type, and the compiler makes
+//! a copy of all of it for each of four hundred types: a sixth of the time that this package takes to build. Here a type
+//! pays only for the kind of value that it has.
 //!
 //! Deliberately not here: extension types and integers of 128 bits. No state has them.
 

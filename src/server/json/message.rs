@@ -8,7 +8,7 @@ use serde_path_to_error::{Path, Segment, Track};
 use super::problem::HttpProblem;
 use crate::slot::{shorten, shorten_key};
 
-/// Characters of an error that a text in the JSON can be part of.
+/// Longest text of an error, characters. A part of the request may stand in it.
 const DETAIL_MAX: usize = 300;
 
 /// Bytes before a message: whether it is compressed, and how long it is.

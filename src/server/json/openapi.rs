@@ -120,7 +120,7 @@ impl Schemas<'_> {
         for field in message.fields() {
             let mut schema = self.field(&field);
             let text = comment(self.comments, &field.parent_file(), field.path());
-            // Nothing may stand beside a reference in older readers of schemas, but a description may since 3.1.
+            // A description may stand beside a reference since OpenAPI 3.1.
             if let (Some(schema), false) = (schema.as_object_mut(), text.is_empty()) {
                 schema.insert("description".into(), Value::String(text));
             }

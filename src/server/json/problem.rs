@@ -74,7 +74,7 @@ impl HttpProblem {
     }
 }
 
-/// Name of a gRPC code, and its counterpart in HTTP by google.rpc.Code.
+/// Returns the HTTP code of a gRPC code, by the table in google/rpc/code.proto.
 fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
@@ -91,7 +91,7 @@ fn http_status(code: Code) -> StatusCode {
     }
 }
 
-/// Name of a gRPC code as its documentation writes it.
+/// Returns the name of a gRPC code as its documentation writes it.
 fn name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",

@@ -12,7 +12,7 @@ mod requests;
 
 use std::collections::HashMap;
 
-use crate::support::{self, InProcessServer, click, decide, slot, started};
+use crate::support::{self, InProcessServer, click, decide, http_get, slot, started};
 use prost_types::FieldMask;
 use slotwise::wire::proto::{
     Arm, BatchDecideRequest, Candidate, Consent, Controls, DecideRequest, DeleteSlotRequest, Fallback,
@@ -358,14 +358,4 @@ async fn health_reflection_and_metrics_are_served() {
     }
     assert!(http_get(&server.http, "/healthz").await.contains("200 OK"));
     server.stop().await;
-}
-
-async fn http_get(address: &str, path: &str) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
 }

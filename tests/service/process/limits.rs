@@ -8,7 +8,7 @@ use slotwise::{
     config::{Config, Limits},
     wire::proto::{BatchDecideRequest, Candidate, Controls, DecideRequest, decide_result, decision_service_client},
 };
-use support::{InProcessServer, channel, context, text};
+use support::{InProcessServer, channel, context, http_get, text};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tonic::{Code, codec::CompressionEncoding};
 use tonic_types::StatusExt as _;
@@ -197,15 +197,6 @@ async fn a_call_has_a_budget_of_candidates_times_positions() {
         .collect();
     assert_eq!(statuses, ["decided", "over", "over"]);
     server.stop().await;
-}
-
-async fn http_get(address: &str, path: &str) -> String {
-    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    answer
 }
 
 #[test]

@@ -16,9 +16,9 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{self, Clients, PATIENCE, Process, click, decide, program, serve_command, slot};
+use crate::support::{self, Clients, PATIENCE, Process, assert_all_known, click, decide, program, serve_command, slot};
 use nix::sys::signal::Signal;
-use slotwise::wire::proto::{RecordRewardsRequest, RewardEvent, RewardStatus};
+use slotwise::wire::proto::{RecordRewardsRequest, RewardStatus};
 
 /// Asserts that the program failed by itself, with one line on standard error that begins with "error: ".
 #[track_caller]
@@ -155,20 +155,6 @@ fn run_async<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(work)
 }
 
-/// Asserts that the program knows every one of these events after a restart.
-fn assert_all_known(folder: &Path, acknowledged: &[RewardEvent]) {
-    let process = Process::start(folder);
-    run_async(async {
-        let mut clients = Clients::connect(&process.address).await;
-        for batch in acknowledged.chunks(500) {
-            let request = RecordRewardsRequest { events: batch.to_vec() };
-            let results = clients.feedback.record_rewards(request).await.unwrap().into_inner().results;
-            assert_eq!(results.len(), batch.len());
-            assert!(results.iter().all(|result| result.status() == RewardStatus::Duplicate));
-        }
-    });
-}
-
 /// SIGTERM under load, with an open stream and an idle connection: the program exits soon and with success, and
 /// everything that it acknowledged is there.
 #[test]
@@ -220,5 +206,5 @@ fn sigterm_finishes_accepted_calls_and_exits_with_success() {
         .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("snapshot-"));
     assert!(snapshots.count() >= 1, "a snapshot was taken");
 
-    assert_all_known(folder.path(), &acknowledged);
+    run_async(assert_all_known(folder.path(), &acknowledged));
 }
