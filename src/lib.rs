@@ -13,8 +13,10 @@
 //! * [`journal`]: the durable record of all events, in order.
 //! * [`node`]: the owner of journal and state, with group commit and the clock.
 //! * [`metrics`]: counters for operators.
+//! * [`access`]: keys, tokens and roles of callers.
 //! * [`wire`]: the API, and its conversions to and from the generated types.
 //! * [`client`]: the Rust client, for programs that call a running service.
+//! * [`chart`]: charts for people, with their numbers.
 //! * [`config`], [`server`], [`cli`]: the program.
 //!
 //! Invariants of the whole:
@@ -31,7 +33,9 @@
 #![allow(clippy::cast_precision_loss, reason = "counts and indices are far below 2^52")]
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "a test compares with the standard library's functions"))]
 
+pub mod access;
 pub mod bandit;
+pub mod chart;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -14,7 +14,7 @@ use super::{
     terminal::printable,
 };
 use crate::{
-    client::{Client, PolicyBaselines, PolicyComparisonResult},
+    client::{PolicyBaselines, PolicyComparisonResult},
     engine::{AmountFormat, ComparedValue},
     node::Progress,
     slot::Controls,
@@ -69,7 +69,7 @@ impl ComparePolicies {
             always: self.always,
         };
         let last_us = self.last.map(|last| i64::try_from(last.as_micros()).unwrap_or(i64::MAX));
-        let mut client = Client::connect(&self.target.target).await?;
+        let mut client = self.target.connect().await?;
         let mut meter = Meter::new();
         let progress = |done, of| meter.show(Progress { doing: "reading the journal", done, of });
         let result = client.compare_policies(&self.slot, &self.draft, &baselines, last_us, progress).await?;
@@ -91,7 +91,7 @@ fn table(result: &PolicyComparisonResult, amounts: &AmountFormat) -> String {
         "per decision",
         "95 % interval",
         "against present",
-        "95 % interval",
+        "95 % of the difference",
         "effective n",
     ]);
     let range = |(low, high): (f64, f64)| format!("{} to {}", amounts.amount(low), amounts.amount(high));

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{CommandResult, ReportFormat, Target, report::bar, say, table::fitted, terminal::printable, time};
 use crate::{
     bandit::Value,
-    client::{Client, DecisionExplanation, ExplainedArm},
+    client::{DecisionExplanation, ExplainedArm},
     engine::CandidateExplanation,
 };
 
@@ -29,7 +29,7 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) async fn run(self) -> CommandResult {
-        let explanation = Client::connect(&self.target.target).await?.explain_decision(&self.decision).await?;
+        let explanation = self.target.connect().await?.explain_decision(&self.decision).await?;
         match self.output {
             ReportFormat::Table => say(text(&explanation)),
             ReportFormat::Json => say(serde_json::to_string_pretty(&json(&explanation))?),

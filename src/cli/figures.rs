@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
+use comfy_table::{CellAlignment, ColumnConstraint, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::json;
 
 use super::{
     CommandResult, ReportFormat, Target,
     report::{bar, lift_json},
     say,
-    table::fitted,
+    table::fitted_cutting,
     terminal::printable,
 };
 use crate::{
-    client::{Client, SeriesPoint, SeriesSplit},
+    client::{SeriesPoint, SeriesSplit},
     engine::{Alert, AmountFormat, FeatureSegments, SegmentValueReport, SeriesStep},
     wire::time_text,
 };
@@ -81,7 +81,7 @@ impl Series {
             (Some(SplitName::Kind), None) => SeriesSplit::Kind,
             (None, None) => SeriesSplit::None,
         };
-        let mut client = Client::connect(&self.target.target).await?;
+        let mut client = self.target.connect().await?;
         // The service's clock says when now is: its last decision is in its report.
         let report = client.period_report(&self.slot, None).await?;
         let from_us = self.last.map(|last| {
@@ -100,6 +100,7 @@ fn series_table(points: &[SeriesPoint], split: &SeriesSplit, amounts: &AmountFor
     if points.is_empty() {
         return "no decisions in this span".to_owned();
     }
+    let by_kind = matches!(split, SeriesSplit::Kind);
     let mut table = Table::new();
     let key = match split {
         SeriesSplit::None => "",
@@ -111,19 +112,19 @@ fn series_table(points: &[SeriesPoint], split: &SeriesSplit, amounts: &AmountFor
         SeriesSplit::Arm => "showings",
         SeriesSplit::None | SeriesSplit::Kind | SeriesSplit::Feature(_) => "decisions",
     };
-    table.load_style(UTF8_BORDERS_ONLY).set_header(["time (UTC)", key, counted, "events", "value", "reward", "each"]);
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["time (UTC)", key, "events", "value", counted, "reward", "each"]);
     for point in points {
         let count = if matches!(split, SeriesSplit::Arm) { point.showings } else { point.decisions };
-        let each = if count > 0 { amounts.amount(point.reward / count as f64) } else { String::new() };
         let name = if point.key.is_empty() && !matches!(split, SeriesSplit::None) { "(others)" } else { &point.key };
+        let known = !point.before_goal_change;
         table.add_row([
             time_text(point.at_us),
             printable(name).into_owned(),
-            count.to_string(),
             point.events.to_string(),
             format!("{:.2}", point.value),
-            format!("{:.2}", point.reward),
-            each,
+            count.to_string(),
+            if known { format!("{:.2}", point.reward) } else { String::new() },
+            if known && count > 0 { amounts.amount(point.reward / count as f64) } else { String::new() },
         ]);
     }
     for column in 2..7 {
@@ -131,7 +132,17 @@ fn series_table(points: &[SeriesPoint], split: &SeriesSplit, amounts: &AmountFor
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    fitted(table, &[4, 3])
+    // Decisions and rewards belong to no single kind.
+    for column in if by_kind { 4..7 } else { 0..0 } {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
+    }
+    let text = fitted_cutting(table, &[3, 2], &[1]);
+    if points.iter().any(|point| point.before_goal_change) && !by_kind {
+        return format!("{text}\nsteps without rewards begin before the goal changed to pay something else");
+    }
+    text
 }
 
 fn series_json(points: &[SeriesPoint]) -> serde_json::Value {
@@ -145,6 +156,7 @@ fn series_json(points: &[SeriesPoint]) -> serde_json::Value {
             "value": point.value,
             "reward": point.reward,
             "exploration_cost": point.exploration_cost,
+            "before_goal_change": point.before_goal_change,
         })
     };
     json!({"points": points.iter().map(point).collect::<Vec<_>>()})
@@ -166,7 +178,7 @@ pub(super) struct Segments {
 
 impl Segments {
     pub(super) async fn run(self) -> CommandResult {
-        let mut client = Client::connect(&self.target.target).await?;
+        let mut client = self.target.connect().await?;
         let segments = client.segments(&self.slot, self.feature.as_deref()).await?;
         match self.output {
             ReportFormat::Table => {
@@ -205,13 +217,16 @@ fn segments_text(segments: &[FeatureSegments], amounts: &AmountFormat) -> String
                 let figure = arm.if_everybody.map_or("not enough overlap to tell".to_owned(), |(mean, low, high)| {
                     format!("{} ({} to {})", amounts.amount(mean), amounts.amount(low), amounts.amount(high))
                 });
+                // Without a figure nothing is known, which is not the same as no chance.
+                let known = arm.if_everybody.is_some() || arm.chance_best > 0.0;
+                let chance = if known { format!("{:.1} %", 100.0 * arm.chance_best) } else { String::new() };
                 table.add_row([
                     label,
                     printable(arm.arm.as_str()).into_owned(),
                     format!("{:.1} %", 100.0 * arm.share),
                     bar(arm.share),
                     figure,
-                    format!("{:.1} %", 100.0 * arm.chance_best),
+                    chance,
                 ]);
             }
         }
@@ -220,7 +235,7 @@ fn segments_text(segments: &[FeatureSegments], amounts: &AmountFormat) -> String
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        parts.push(fitted(table, &[3, 5]));
+        parts.push(fitted_cutting(table, &[3, 5], &[0, 1]));
         parts.extend(segment.values.iter().filter_map(|value| lift_line(&segment.feature, value, amounts)));
     }
     parts.push("intervals hold for all values of all features at once, with 95 %".to_owned());
@@ -289,7 +304,7 @@ pub(super) struct Alerts {
 
 impl Alerts {
     pub(super) async fn run(self) -> CommandResult {
-        let found = Client::connect(&self.target.target).await?.alerts(self.slot.as_deref()).await?;
+        let found = self.target.connect().await?.alerts(self.slot.as_deref()).await?;
         match self.output {
             ReportFormat::Table if found.is_empty() => say("no alerts"),
             ReportFormat::Table => {
@@ -365,6 +380,7 @@ mod tests {
             value: 10.0,
             reward: 1.0,
             exploration_cost: 0.0,
+            before_goal_change: false,
         };
         let amounts = AmountFormat { percent: true, currency: None };
         let text = series_table(&[point("x"), point("")], &SeriesSplit::Arm, &amounts);

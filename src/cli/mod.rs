@@ -14,6 +14,7 @@ mod explain;
 mod figures;
 pub mod help;
 mod journal;
+mod keys;
 mod output;
 mod progress;
 mod report;
@@ -33,6 +34,8 @@ pub(crate) use terminal::{say, say_document, say_styled};
 
 use terminal::printable;
 
+use crate::client::{CallOptions, Client, ClientError};
+
 /// Decide what to show each shopper, and learn from the rewards that follow.
 #[derive(Debug, Parser)]
 #[command(version, about, propagate_version = true)]
@@ -43,7 +46,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service: gRPC on one port, HTTP (/metrics, /healthz) on another.
+    /// Run the service: gRPC on one port, HTTP (JSON, metrics, probes) on another.
     Serve(serve::Serve),
     /// Watch a service learn from simulated shoppers, all in this process.
     Demo(demo::Demo),
@@ -67,6 +70,8 @@ enum Command {
     Restore(restore::Restore),
     /// Settle a disagreement between this machine's clock and the journal's time.
     Clock(clock::ClockCommand),
+    /// Create, list and revoke the keys that callers present, on the machine of the data folder.
+    Keys(keys::KeysArguments),
     /// Verify, count and export the journal of a data folder, in use or not.
     Journal(journal::JournalArguments),
 }
@@ -90,10 +95,26 @@ enum ReportFormat {
 
 /// Address of the service that a command calls.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "the flag is --target")]
 struct Target {
     /// Address of the service's gRPC port, with or without a scheme and a port.
     #[arg(long, default_value = "127.0.0.1:50051", value_name = "ADDRESS")]
     target: String,
+    /// Key that the calls present; see `slotwise keys`. `SLOTWISE_API_KEY` keeps it out of the list of processes.
+    #[arg(long, value_name = "KEY")]
+    api_key: Option<String>,
+    /// File (PEM) with the authority of the service's certificate, for https; default those of the system.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+}
+
+impl Target {
+    /// Connects to the service.
+    async fn connect(&self) -> Result<Client, ClientError> {
+        let Self { target, api_key, ca_file } = self;
+        let options = CallOptions { key: api_key.clone(), ca_file: ca_file.clone(), ..CallOptions::default() };
+        Client::connect_with(target, &options).await
+    }
 }
 
 /// Data folder that a command reads.
@@ -143,6 +164,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Clock(clock) => clock.run(),
+        Command::Keys(keys) => keys.run(),
         Command::Journal(journal) => journal.run(),
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::{CommandResult, say, say_document};
+use super::{CommandResult, keys, say, say_document};
 use crate::{
     config::{Address, Config, LogFormat},
     server::{self, Listeners},
@@ -14,6 +14,7 @@ use crate::{
 
 /// Flags of `serve`; each one overrides the configuration file.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(super) struct Serve {
     /// Configuration file (TOML); without it, each setting has its default.
     #[arg(long, value_name = "FILE")]
@@ -44,6 +45,13 @@ pub(super) struct Serve {
     /// Format of a line of the log [default: text].
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
+    /// Listen on addresses that other machines reach, although no key is asked for. Everybody who reaches them can then change
+    /// and delete every slot.
+    #[arg(long)]
+    insecure_public: bool,
+    /// Create a key for an administrator and print it, if there is no key yet. It is printed once.
+    #[arg(long)]
+    create_admin_key: bool,
     /// Check the settings, print them as a configuration file, and exit.
     #[arg(long)]
     print_config: bool,
@@ -61,13 +69,14 @@ impl Serve {
         config.shutdown_delay = self.shutdown_delay.unwrap_or(config.shutdown_delay);
         config.durable_decisions |= self.durable_decisions;
         config.accept_loss = self.accept_loss;
+        config.insecure_public = self.insecure_public;
         config.log = self.log.unwrap_or(config.log);
         config.log_format = self.log_format.unwrap_or(config.log_format);
         Ok(config)
     }
 
     pub(super) async fn run(self) -> CommandResult {
-        let print = self.print_config;
+        let (print, create_admin_key) = (self.print_config, self.create_admin_key);
         let config = self.config()?;
         let filter = EnvFilter::try_new(&config.log).map_err(|why| {
             format!("the setting `log` is not valid: {why}; write it as info, or slotwise=debug,warn")
@@ -84,6 +93,9 @@ impl Serve {
             LogFormat::Text => subscriber.with_ansi(std::io::stderr().is_terminal()).init(),
             LogFormat::Json => subscriber.json().init(),
         }
+        if create_admin_key && let Some(key) = keys::create_admin_key(&config.data)? {
+            say_document(&key);
+        }
         server::raise_descriptor_limit();
         let listeners = Listeners::bind(&config).await?;
         let stop = CancellationToken::new();
@@ -95,7 +107,8 @@ impl Serve {
             listeners.http_address()?,
             config.data.display()
         );
-        server::run(listeners, &config, stop, || say(line)).await?;
+        // In one line whatever its width, because scripts wait for it.
+        server::run(listeners, &config, stop, || say_document(&line)).await?;
         say("stopped; everything is saved");
         Ok(())
     }

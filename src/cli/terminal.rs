@@ -20,6 +20,11 @@ use crate::slot::{push_escaped, reorders_or_controls};
 /// Characters of which a line of a table has at least one.
 const TABLE_LINES: [char; 4] = ['│', '─', '┆', '═'];
 
+/// Number with its noun: "1 decision", "2 decisions".
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// The text with every control character escaped, line breaks and tabs among them.
 pub fn printable(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false)

@@ -12,15 +12,16 @@ const PORT: u16 = 50_051;
 ///
 /// # Errors
 ///
-/// [`ClientError::Address`] if `target` is not an address, and for `https`, which the service does not serve.
+/// [`ClientError::Address`] if `target` is not an address.
 pub fn target_url(target: &str) -> Result<String, ClientError> {
     let wrong = || ClientError::Address(target.to_owned());
     let text = target.trim();
-    let rest = match text.split_once("://") {
-        Some(("http" | "grpc" | "tcp", rest)) => rest,
-        Some(("dns", rest)) => rest.trim_start_matches('/'),
+    let (scheme, rest) = match text.split_once("://") {
+        Some(("https" | "grpcs", rest)) => ("https", rest),
+        Some(("http" | "grpc" | "tcp", rest)) => ("http", rest),
+        Some(("dns", rest)) => ("http", rest.trim_start_matches('/')),
         Some(_) => return Err(wrong()),
-        None => text,
+        None => ("http", text),
     };
     let rest = rest.trim_end_matches('/');
     if rest.is_empty() || rest.contains(['/', '?', '#', '@', ' ']) {
@@ -29,7 +30,7 @@ pub fn target_url(target: &str) -> Result<String, ClientError> {
     let (host, port) = host_and_port(rest).ok_or_else(wrong)?;
     let host = if host.is_empty() { "127.0.0.1" } else { host };
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let url = format!("http://{host}:{}", port.unwrap_or(PORT));
+    let url = format!("{scheme}://{host}:{}", port.unwrap_or(PORT));
     Endpoint::from_shared(url.clone()).map_err(|_| wrong())?;
     Ok(url)
 }
@@ -78,12 +79,11 @@ mod tests {
             ("[::1]:51400", "http://[::1]:51400"),
             ("::1", "http://[::1]:50051"),
             (" 127.0.0.1:1 ", "http://127.0.0.1:1"),
+            ("https://shop.internal", "https://shop.internal:50051"),
         ] {
             assert_eq!(target_url(given).unwrap(), want, "{given}");
         }
-        for wrong in
-            ["", "https://127.0.0.1:1", "ftp://x", "a b", "host:port", "host:70000", "http://", "1::2::3:4:x", "a/b"]
-        {
+        for wrong in ["", "ftp://x", "a b", "host:port", "host:70000", "http://", "1::2::3:4:x", "a/b"] {
             let error = target_url(wrong).unwrap_err().to_string();
             assert!(error.contains("127.0.0.1:50051"), "{wrong}: {error}");
         }

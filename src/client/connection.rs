@@ -1,12 +1,12 @@
 //! Connection of a client: the channel, and what every call says about its caller.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use tonic::{
     Request as Call, Status,
-    metadata::MetadataValue,
+    metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::Channel,
+    transport::{Certificate, Channel, ClientTlsConfig},
 };
 
 use super::{address::target_url, error::ClientError};
@@ -25,25 +25,41 @@ use crate::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Options of a client's calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CallOptions {
     /// Marks every call as one of a simulator. The service then refuses calls that would decide for, report to or
     /// change a slot for real shoppers.
     pub simulated: bool,
     /// Time to wait for each answer, or `None` to wait as long as it takes.
     pub timeout: Option<Duration>,
+    /// Key or token that every call presents, or `None` for a service that asks for none.
+    pub key: Option<String>,
+    /// File in PEM with the authority of the service's certificate, or `None` to trust those of the system.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Interceptor that marks every call as [`CallOptions`] say, for programs that use the generated clients of
 /// [`wire::proto`](crate::wire::proto) without a [`Client`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct CallInterceptor {
     simulated: bool,
+    authorization: Option<MetadataValue<Ascii>>,
 }
 
-impl From<CallOptions> for CallInterceptor {
-    fn from(options: CallOptions) -> Self {
-        Self { simulated: options.simulated }
+impl CallInterceptor {
+    /// Creates the interceptor.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Key`] if the key has characters that no key has.
+    pub fn new(options: &CallOptions) -> Result<Self, ClientError> {
+        let header = |key: &String| -> Result<MetadataValue<Ascii>, ClientError> {
+            let mut header = MetadataValue::try_from(format!("Bearer {key}")).map_err(|_| ClientError::Key)?;
+            header.set_sensitive(true);
+            Ok(header)
+        };
+        let authorization = options.key.as_ref().map(header).transpose()?;
+        Ok(Self { simulated: options.simulated, authorization })
     }
 }
 
@@ -51,6 +67,9 @@ impl Interceptor for CallInterceptor {
     fn call(&mut self, mut call: Call<()>) -> Result<Call<()>, Status> {
         if self.simulated {
             call.metadata_mut().insert(SIMULATED, MetadataValue::from_static("true"));
+        }
+        if let Some(authorization) = &self.authorization {
+            call.metadata_mut().insert("authorization", authorization.clone());
         }
         Ok(call)
     }
@@ -76,17 +95,35 @@ impl Client {
     ///
     /// [`ClientError::Address`] if `target` is not an address, [`ClientError::Unreachable`] if no service answers there.
     pub async fn connect(target: &str) -> Result<Self, ClientError> {
-        Self::connect_with(target, CallOptions::default()).await
+        Self::connect_with(target, &CallOptions::default()).await
     }
 
     /// Connects to the service at `target` with options for every call.
     ///
     /// # Errors
     ///
-    /// The same as those of [`connect`](Self::connect).
-    pub async fn connect_with(target: &str, options: CallOptions) -> Result<Self, ClientError> {
+    /// Those of [`connect`](Self::connect), [`ClientError::Key`] and [`ClientError::CaFile`].
+    pub async fn connect_with(target: &str, options: &CallOptions) -> Result<Self, ClientError> {
+        let interceptor = CallInterceptor::new(options)?;
         let url = target_url(target)?;
-        let endpoint = Channel::from_shared(url).map_err(|_| ClientError::Address(target.to_owned()))?;
+        let encrypted = url.starts_with("https://");
+        let mut endpoint = Channel::from_shared(url).map_err(|_| ClientError::Address(target.to_owned()))?;
+        if encrypted {
+            let mut tls = ClientTlsConfig::new();
+            tls = match &options.ca_file {
+                None => tls.with_native_roots(),
+                Some(file) => {
+                    let pem = std::fs::read(file)
+                        .map_err(|why| ClientError::CaFile { file: file.clone(), why: why.to_string() })?;
+                    tls.ca_certificate(Certificate::from_pem(pem))
+                }
+            };
+            let unusable = |why: tonic::transport::Error| {
+                let file = options.ca_file.clone().unwrap_or_default();
+                ClientError::CaFile { file, why: why.to_string() }
+            };
+            endpoint = endpoint.tls_config(tls).map_err(unusable)?;
+        }
         let mut endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
         if let Some(timeout) = options.timeout {
             endpoint = endpoint.timeout(timeout);
@@ -95,7 +132,7 @@ impl Client {
             .connect()
             .await
             .map_err(|source| ClientError::Unreachable { target: target.to_owned(), source })?;
-        let transport = InterceptedService::new(channel, CallInterceptor::from(options));
+        let transport = InterceptedService::new(channel, interceptor);
         Ok(Self {
             decisions: DecisionServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             feedback: FeedbackServiceClient::new(transport.clone()),

@@ -1,6 +1,6 @@
 //! Errors of the client.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -18,13 +18,27 @@ pub enum ClientError {
         source: tonic::transport::Error,
     },
     /// The text is not the address of a service.
-    #[error(
-        "'{0}' is not an address of a service; write it as 127.0.0.1:50051 or http://shop.internal:50051 (https is not served)"
-    )]
+    #[error("'{0}' is not an address of a service; write it as 127.0.0.1:50051 or https://shop.internal:50051")]
     Address(String),
     /// The service refused the call.
     #[error("{}", .0.message())]
     Refused(Box<Status>),
+    /// The key has characters that no key has.
+    #[error("the key has characters that no key has; give it as `slotwise keys create` printed it")]
+    Key,
+    /// The authority of the service's certificate cannot be used.
+    #[error("cannot use the authority of the service's certificate {}: {why}", file.display())]
+    CaFile {
+        /// File as it was given, or empty for the authorities of the system.
+        file: PathBuf,
+        /// Reason.
+        why: String,
+    },
+    /// The address is that of a server that does not speak gRPC.
+    #[error(
+        "what answers there is no gRPC port; give the service's gRPC port with --target (50051 by default, not the HTTP port)"
+    )]
+    NotGrpc,
     /// The answer does not have the form that it should have.
     #[error("the service's answer cannot be read: {0}")]
     Answer(String),
@@ -35,7 +49,12 @@ impl ClientError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(status) => status.get_details_retry_info()?.retry_delay,
-            Self::Unreachable { .. } | Self::Address(_) | Self::Answer(_) => None,
+            Self::Unreachable { .. }
+            | Self::Address(_)
+            | Self::Key
+            | Self::CaFile { .. }
+            | Self::NotGrpc
+            | Self::Answer(_) => None,
         }
     }
 
@@ -58,6 +77,10 @@ impl ClientError {
 
 impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
+        // An HTTP server that is no gRPC server answers without a status of gRPC.
+        if status.message().contains("grpc-status header missing") {
+            return Self::NotGrpc;
+        }
         Self::Refused(Box::new(status))
     }
 }

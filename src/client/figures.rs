@@ -70,6 +70,8 @@ pub struct SeriesPoint {
     pub reward: f64,
     /// Expected reward that was given up for exploring.
     pub exploration_cost: f64,
+    /// The step begins before the goal changed to pay something else, so its rewards are left out.
+    pub before_goal_change: bool,
 }
 
 /// Baselines that are compared beside drafts.
@@ -183,6 +185,7 @@ impl Client {
                 value: point.value,
                 reward: point.reward,
                 exploration_cost: point.exploration_cost,
+                before_goal_change: point.before_goal_change,
             })
         };
         let points: Result<_, FieldError> = response.points.into_iter().map(point).collect();

@@ -2,19 +2,23 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// The table `[limits]` of the configuration: what clients may hold open, on both ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Connections to the gRPC port; beyond them new ones are closed at once. The HTTP port takes an eighth as many.
+    #[serde(deserialize_with = "positive")]
     pub connections: usize,
     /// Open calls of one gRPC connection; clients wait with further ones.
+    #[serde(deserialize_with = "positive")]
     pub streams_per_connection: u32,
     /// Open calls of all connections; further ones are refused. Health checks are not counted.
+    #[serde(deserialize_with = "positive")]
     pub calls: usize,
     /// Bytes of requests that have begun to arrive and are not answered; further ones are refused.
+    #[serde(deserialize_with = "positive")]
     pub bytes_in_flight: usize,
     /// Time that a new gRPC connection may be silent, and that an HTTP connection may take for a request.
     #[serde(deserialize_with = "super::duration", serialize_with = "super::duration_text")]
@@ -26,6 +30,14 @@ pub struct Limits {
     /// answer within the same time is closed.
     #[serde(deserialize_with = "super::duration", serialize_with = "super::duration_text")]
     pub keepalive: Duration,
+}
+
+/// Reads a number above 0: with a limit of 0 nothing would be served.
+fn positive<'de, D: Deserializer<'de>, N: Deserialize<'de> + Default + PartialEq>(
+    deserializer: D,
+) -> Result<N, D::Error> {
+    let number = N::deserialize(deserializer)?;
+    if number == N::default() { Err(D::Error::custom("must be at least 1")) } else { Ok(number) }
 }
 
 impl Default for Limits {

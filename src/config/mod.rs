@@ -10,10 +10,12 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::Error as _};
 
 pub use address::Address;
 pub use limits::Limits;
+
+pub use crate::access::tokens::TokenSettings;
 
 /// Between the snapshots of a default configuration: bounds what a restart has to replay.
 const SNAPSHOT_INTERVAL: Duration = Duration::from_mins(5);
@@ -56,8 +58,32 @@ pub struct Config {
     pub log: String,
     /// Format of a line of the log.
     pub log_format: LogFormat,
+    /// Origins of web pages that may call the HTTP port, as in `https://shop.example`. Those of publishable keys are allowed besides.
+    pub cors_origins: Vec<String>,
+    /// Certificate and key of both ports, or `None` to serve without TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
+    /// Tokens of an identity provider that are taken beside keys, or `None` for keys alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenSettings>,
+    /// Listen on addresses that other machines reach, although no key is asked for; only the flag `--insecure-public` sets it.
+    #[serde(skip)]
+    pub insecure_public: bool,
     /// Limits on what clients may hold open.
     pub limits: Limits,
+}
+
+/// The table `[tls]` of the configuration: files in PEM. They are read again when they change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// Certificate of the server, followed by those between it and its authority.
+    pub certificate: PathBuf,
+    /// Private key of the certificate.
+    pub key: PathBuf,
+    /// Authority whose certificates clients must have, or `None` to ask for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Format of a line of the log.
@@ -82,6 +108,10 @@ impl Default for Config {
             retention: Some(RETENTION),
             accept_loss: false,
             shutdown_delay: SHUTDOWN_DELAY,
+            tls: None,
+            tokens: None,
+            cors_origins: Vec::new(),
+            insecure_public: false,
             limits: Limits::default(),
             log: "info".into(),
             log_format: LogFormat::default(),
@@ -90,11 +120,16 @@ impl Default for Config {
 }
 
 fn parse<E: serde::de::Error>(text: &str) -> Result<Duration, E> {
-    let duration = humantime::parse_duration(text).map_err(E::custom)?;
+    let duration = read_duration(text)?;
     if duration < Duration::from_secs(1) {
         return Err(E::custom("must be at least 1s"));
     }
     Ok(duration)
+}
+
+fn read_duration<E: serde::de::Error>(text: &str) -> Result<Duration, E> {
+    humantime::parse_duration(text)
+        .map_err(|why| E::custom(format!("'{text}' is no duration ({why}); write it as 90days, 5m or 30s")))
 }
 
 fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
@@ -102,13 +137,13 @@ fn duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duratio
 }
 
 fn any_duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    humantime::parse_duration(&text).map_err(serde::de::Error::custom)
+    read_duration(&String::deserialize(deserializer)?)
 }
 
 fn retention<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    if text == "forever" { Ok(None) } else { parse(&text).map(Some) }
+    let or_forever = |why: D::Error| D::Error::custom(format!("{why}, or forever"));
+    if text == "forever" { Ok(None) } else { parse(&text).map(Some).map_err(or_forever) }
 }
 
 /// Returns a duration in the greatest unit that divides it, as people write it: "90d", not months of 30.44 days.
@@ -188,7 +223,19 @@ pub fn one_line(error: &toml::de::Error, text: &str) -> String {
     }
     let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
     let message = error.message().replace('\n', " ");
+    let message = format!("{}{message}", near_key(&message));
     line.map_or(message.clone(), |line| format!("line {line}: {message}"))
+}
+
+/// Returns a question about the known key that an unknown one is nearest to, or an empty text.
+fn near_key(message: &str) -> String {
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let Some(unknown) = quoted.next().filter(|_| message.starts_with("unknown field")) else { return String::new() };
+    let near = quoted.map(|known| (strsim::osa_distance(unknown, known), known)).min();
+    match near {
+        Some((distance, known)) if distance <= 2.max(unknown.len() / 4) => format!("did you mean `{known}`? "),
+        _ => String::new(),
+    }
 }
 
 /// Returns the name of the language that a text is in, if it is one that TOML is mistaken for.
@@ -219,6 +266,24 @@ mod tests {
         let file = folder.path().join("slotwise.toml");
         fs::write(&file, text).unwrap();
         Config::read(&file)
+    }
+
+    #[test]
+    fn mistakes_are_named_with_what_was_meant() {
+        for (text, words) in [
+            ("grpc_adress = \"127.0.0.1:1\"", "did you mean `grpc_address`?"),
+            ("[limits]\ncals = 1", "did you mean `calls`?"),
+            ("retention = \"forevr\"", "'forevr' is no duration"),
+            ("retention = \"forevr\"", "or forever"),
+            ("shutdown_delay = \"soon\"", "write it as 90days, 5m or 30s"),
+            ("[limits]\ncalls = 0", "must be at least 1"),
+            ("[limits]\nconnections = 0", "must be at least 1"),
+            ("[limits]\nstreams_per_connection = 0", "must be at least 1"),
+            ("[limits]\nbytes_in_flight = 0", "must be at least 1"),
+        ] {
+            let why = read(text).unwrap_err().to_string();
+            assert!(why.contains(words) && !why.contains('\n'), "{text}: {why}");
+        }
     }
 
     #[test]

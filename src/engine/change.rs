@@ -18,7 +18,7 @@ use crate::slot::{
         ACTOR_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX,
         SLOTS_MAX,
     },
-    suggestion,
+    shorten, suggestion,
 };
 
 /// Requested change of a slot.
@@ -177,7 +177,7 @@ fn check_arm(definition: &Definition, field: String, arm: &ArmId) -> Result<(), 
         return Ok(());
     }
     let near = suggestion(arm.as_str(), definition.arms.iter().map(|a| a.id.as_str()));
-    Err(FieldError::new(field, format!("the slot '{}' has no arm '{arm}'{near}", definition.id)))
+    Err(FieldError::new(field, format!("the slot '{}' has no arm '{}'{near}", definition.id, shorten(arm.as_str()))))
 }
 
 fn plan_removal(now: &SlotState, slot: SlotId, arms: Vec<ArmId>, why: ChangeReason) -> Result<Body, ChangeError> {
@@ -185,7 +185,8 @@ fn plan_removal(now: &SlotState, slot: SlotId, arms: Vec<ArmId>, why: ChangeReas
     for (i, arm) in arms.iter().enumerate() {
         check_arm(have, format!("arm_ids[{i}]"), arm)?;
         if have.default_arm.as_ref() == Some(arm) {
-            let message = format!("'{arm}' is the slot's default arm; set another default_arm_id first");
+            let message =
+                format!("'{}' is the slot's default arm; set another default_arm_id first", shorten(arm.as_str()));
             return Err(FieldError::new(format!("arm_ids[{i}]"), message).into());
         }
     }
@@ -197,7 +198,7 @@ fn plan_removal(now: &SlotState, slot: SlotId, arms: Vec<ArmId>, why: ChangeReas
         } else {
             continue;
         };
-        return Err(FieldError::new(format!("arm_ids[{i}]"), format!("'{arm}' is {named}")).into());
+        return Err(FieldError::new(format!("arm_ids[{i}]"), format!("'{}' is {named}", shorten(arm.as_str()))).into());
     }
     let gone: HashSet<&ArmId> = arms.iter().collect();
     let mut after = (**have).clone();
@@ -276,7 +277,7 @@ fn plan_upsert(
     let mut seen = HashSet::new();
     for (i, ArmDraft { arm, .. }) in drafts.iter().enumerate() {
         if !seen.insert(&arm.id) {
-            let message = format!("'{}' stands in the request twice", arm.id);
+            let message = format!("'{}' stands in the request twice", shorten(arm.id.as_str()));
             return Err(FieldError::new(format!("arms[{i}].arm_id"), message).into());
         }
         arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;

@@ -73,7 +73,7 @@ pub use report::{
     Alert, AlertKind, AmountFormat, ArmPeriod, ArmReport, FeatureSegments, FloorAdvice, GoalChange, IfEverybody,
     KindCount, Lift, PeriodFigures, RatioCheck, SegmentArmReport, SegmentValueReport, ShadowReport, SlotReport,
     SlotStage, Status, WhoWantsWhat, WithheldBecause, WithheldFigure, alerts, period_figures, policy_lift, report,
-    segments,
+    rewards_since, segments,
 };
 pub use shard::SlotShard;
 pub use slot_state::{

@@ -33,7 +33,7 @@ mod watermark;
 pub use carve::{PageScan, SalvagedRecord};
 pub use chain::{ChainHash, ChainPoint, JournalId};
 pub use check::LossPolicy;
-pub use reader::{JournalReader, RecordRange};
+pub use reader::{JournalReader, RecordRange, open_to_read};
 pub use rebuild::{NextRecord, RebuildPlan, rebuild};
 pub use sqlite::SqliteJournal;
 pub use subjects::{KeyRecord, record_subjects_key};

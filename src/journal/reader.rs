@@ -72,16 +72,38 @@ fn is_owned(folder: &Path) -> bool {
     matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
+/// Opens a database of the folder to read it. Unless a process owns the folder, nothing on the disk changes.
+///
+/// # Errors
+///
+/// [`ReadError::Open`].
+pub fn open_to_read(folder: &Path, file: &Path) -> Result<Connection, ReadError> {
+    if is_owned(folder) { open_shared(file) } else { quiet::open(file) }
+}
+
+/// Opens a database beside the process that writes it.
+fn open_shared(file: &Path) -> Result<Connection, ReadError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(file, flags)
+        .map_err(|why| ReadError::Open { file: file.to_owned(), why: why.to_string() })
+}
+
+/// Logs what a start that accepts a loss loses.
+fn warn_of_loss(file: &Path, last: u64, acknowledged: u64) {
+    if last < acknowledged {
+        tracing::warn!(
+            journal = %file.display(),
+            last,
+            acknowledged,
+            lost_events = acknowledged - last,
+            "acknowledged events are lost, and the start goes on without them because that was accepted"
+        );
+    }
+}
+
 impl Access {
     fn open(folder: &Path, file: &Path) -> Result<Self, ReadError> {
-        if is_owned(folder) {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let open = Connection::open_with_flags(file, flags);
-            return open
-                .map(Self::Shared)
-                .map_err(|why| ReadError::Open { file: file.to_owned(), why: why.to_string() });
-        }
-        Self::open_quiet(file)
+        if is_owned(folder) { open_shared(file).map(Self::Shared) } else { Self::open_quiet(file) }
     }
 
     fn open_quiet(file: &Path) -> Result<Self, ReadError> {
@@ -150,6 +172,7 @@ impl JournalReader {
             let acknowledged = marked.map_or(0, |marked| marked.position);
             // No new journal takes the place of one that is gone.
             return if acknowledged == 0 || loss == LossPolicy::Accepted {
+                warn_of_loss(&file, 0, acknowledged);
                 Ok(None)
             } else {
                 Err(ReadError::Short { file, last: 0, acknowledged })
@@ -163,6 +186,7 @@ impl JournalReader {
                 check::JournalSummary { format, extent: reader.extent, identity: reader.identity }
             });
             check::require_watermark(folder, &file, checked.as_ref(), marked.as_ref(), loss)?;
+            warn_of_loss(&file, reader.as_ref().map_or(0, Self::last), marked.map_or(0, |marked| marked.position));
             if let Some(reader) = &reader {
                 check::refuse_cut(reader.access.borrow().connection(), &file, reader.last())?;
             }

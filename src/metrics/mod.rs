@@ -1,6 +1,7 @@
 //! Metrics in Prometheus' text format. Names carry base units, and the number of label values is bounded.
 
 mod figures;
+mod refusals;
 mod retain;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use prometheus::{
     core::Collector, process_collector::ProcessCollector,
 };
 
-use self::{figures::FigureGauges, retain::retain};
+use self::{figures::FigureGauges, refusals::RefusalCounters, retain::retain};
 use crate::{
     engine::{EventStatus, MemoryCounts, SlotView},
     node::{DiskUse, Node, Observer},
@@ -50,7 +51,7 @@ pub struct Metrics {
     waiting_bytes: IntGauge,
     waiting_max: IntGauge,
     waiting_seconds: Gauge,
-    refused: IntCounterVec,
+    refusals: RefusalCounters,
     disk: IntGaugeVec,
     disk_full: IntGauge,
     log_blocked: IntGauge,
@@ -161,11 +162,7 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
                 "Seconds since the oldest waiting decision was answered; 0 if none waits.",
             )?,
         )?,
-        refused: counters(
-            "slotwise_refused_total",
-            &["kind"],
-            "Decisions, reward events and changes that were refused with RESOURCE_EXHAUSTED because too many wait.",
-        )?,
+        refusals: RefusalCounters::new(&registry)?,
         remembered: gauges(
             "slotwise_remembered",
             &["part"],
@@ -246,6 +243,11 @@ impl Metrics {
     /// Counts a reward event that was not journalled: no slot was found for it, or it was refused on arrival.
     pub fn not_journalled(&self, result: &str) {
         self.rewards.with_label_values(&["", "other", result]).inc();
+    }
+
+    /// Counts a call that was refused for its key or token.
+    pub fn call_refused(&self, reason: &str) {
+        self.refusals.calls.with_label_values(&[reason]).inc();
     }
 
     /// Sets the gauges of the entries that all slots together remember, and of those that they forgot early.
@@ -368,7 +370,7 @@ impl Observer for Metrics {
     }
 
     fn refused(&self, kind: &str, count: usize) {
-        self.refused.with_label_values(&[kind]).inc_by(count as u64);
+        self.refusals.items.with_label_values(&[kind]).inc_by(count as u64);
     }
 
     fn rule_failed(&self, slot: &str, rule: &str, times: u64) {

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::access::KEY_FILES;
+
 use super::subjects::{
     key::{KEY_FILE, KEY_SCRATCH},
     table::TABLE_FILE,
@@ -55,7 +57,7 @@ const SUBJECTS: [&str; 5] =
     [KEY_FILE, TABLE_FILE, "subjects.sqlite3-wal", "subjects.sqlite3-shm", "subjects.sqlite3-journal"];
 
 fn is_ours(name: &OsStr) -> bool {
-    let beside = || BESIDE.iter().chain(&SUBJECTS).any(|file| name == *file);
+    let beside = || BESIDE.iter().chain(&SUBJECTS).chain(&KEY_FILES).any(|file| name == *file);
     is_telling(name) || is_scratch(name) || name == LOCK || beside()
 }
 

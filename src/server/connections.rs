@@ -18,6 +18,11 @@ use tokio::{
 use tokio_stream::Stream;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use super::tls::{PortStream, Protocols, TlsSource};
+
+/// Time between two lines of the log about connections that cannot be accepted.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
 /// Pause after the system could not accept a connection: it is out of descriptors, most likely.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
@@ -38,16 +43,24 @@ pub(super) struct Incoming {
     /// Time for the first byte.
     first: Duration,
     renewal: DeadlineRenewal,
+    tls: Option<(TlsSource, Protocols)>,
     resting: Option<Pin<Box<Sleep>>>,
+    /// Time of the last line of the log about connections that could not be accepted.
+    logged: Option<Instant>,
 }
 
 impl Incoming {
     pub(super) fn new(listener: TcpListener, connections: usize, first: Duration, renewal: DeadlineRenewal) -> Self {
         let permits = Arc::new(Semaphore::new(connections.clamp(1, Semaphore::MAX_PERMITS)));
-        Self { listener, permits, first, renewal, resting: None }
+        Self { listener, permits, first, renewal, tls: None, resting: None, logged: None }
     }
 
-    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<(LimitedConnection, SocketAddr)> {
+    /// Begins each connection with a TLS handshake that offers these protocols, if there are certificates.
+    pub(super) fn with_tls(self, tls: Option<&TlsSource>, protocols: Protocols) -> Self {
+        Self { tls: tls.map(|tls| (tls.clone(), protocols)), ..self }
+    }
+
+    fn poll_accept(&mut self, context: &mut Context<'_>) -> Poll<(PortStream, SocketAddr)> {
         loop {
             if let Some(resting) = &mut self.resting {
                 ready!(resting.as_mut().poll(context));
@@ -63,17 +76,25 @@ impl Incoming {
                 },
                 Err(why) if is_of_client(&why) => {}
                 Err(why) => {
-                    tracing::error!(%why, "no connection can be accepted; trying again");
+                    if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY) {
+                        tracing::error!(%why, "no connection can be accepted; trying again");
+                        self.logged = Some(Instant::now());
+                    }
                     self.resting = Some(Box::pin(sleep(BACK_OFF)));
                 }
             }
         }
     }
 
-    fn connection(&self, stream: TcpStream, permit: OwnedSemaphorePermit) -> LimitedConnection {
+    fn connection(&self, stream: TcpStream, permit: OwnedSemaphorePermit) -> PortStream {
         // Small answers must not wait for more of them. If this cannot be set they are slower, not wrong.
         let _ = stream.set_nodelay(true);
-        LimitedConnection { stream, renewal: self.renewal, deadline: Box::pin(sleep(self.first)), _permit: permit }
+        let connection =
+            LimitedConnection { stream, renewal: self.renewal, deadline: Box::pin(sleep(self.first)), _permit: permit };
+        match &self.tls {
+            None => PortStream::plain(connection),
+            Some((tls, protocols)) => PortStream::encrypted(connection, &tls.acceptor(protocols)),
+        }
     }
 }
 
@@ -84,7 +105,7 @@ fn is_of_client(why: &io::Error) -> bool {
 }
 
 impl Stream for Incoming {
-    type Item = io::Result<LimitedConnection>;
+    type Item = io::Result<PortStream>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.get_mut().poll_accept(context).map(|(connection, _)| Some(Ok(connection)))
@@ -92,10 +113,10 @@ impl Stream for Incoming {
 }
 
 impl axum::serve::Listener for Incoming {
-    type Io = LimitedConnection;
+    type Io = PortStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (LimitedConnection, SocketAddr) {
+    async fn accept(&mut self) -> (PortStream, SocketAddr) {
         std::future::poll_fn(|context| self.poll_accept(context)).await
     }
 

@@ -1,17 +1,19 @@
 //! Server: gRPC on one port and HTTP on another, until it is stopped.
 
+mod access;
 mod calls;
 mod connections;
+mod console;
 mod descriptors;
 mod json;
+mod ports;
+mod probes;
+mod tls;
+mod web;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use axum::{Router, http::StatusCode, response::IntoResponse as _, routing::get};
-use tokio::{
-    net::TcpListener,
-    task::{JoinError, JoinHandle},
-};
+use tokio::{net::TcpListener, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{
     codec::CompressionEncoding,
@@ -25,11 +27,16 @@ use tonic_health::{
 };
 use tower::layer::util::{Identity, Stack};
 
+use access::{AccessControl, AccessLayer};
 use calls::CallLimits;
 use connections::{DeadlineRenewal, Incoming};
 pub(crate) use descriptors::raise_descriptor_limit;
+use ports::PortServers;
+pub use tls::TlsError;
+use tls::TlsSource;
 
 use crate::{
+    access::KeyStore,
     config::{Address, Config, Limits},
     journal::LossPolicy,
     metrics::{Metrics, metrics},
@@ -48,15 +55,15 @@ use crate::{
 /// Bytes of one call's headers.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 
-/// Time that accepted calls may go on once the server drains.
-const DRAIN: Duration = Duration::from_secs(5);
-
 /// A service that takes compressed messages, none of which is longer than a plain one may be.
 macro_rules! bounded {
     ($service:expr) => {
         $service.max_decoding_message_size(MESSAGE_BYTES_MAX).accept_compressed(CompressionEncoding::Gzip)
     };
 }
+
+/// Layers around the services of the gRPC port: admission, then the limits.
+type Layers = Stack<CallLimits, Stack<AccessLayer, Identity>>;
 
 /// Services that answer while the disk is full, including the service as a whole ("").
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
@@ -78,6 +85,22 @@ pub enum ServeError {
         /// Reason.
         source: io::Error,
     },
+    /// Other machines would reach a service that asks for no key.
+    #[error(
+        "{address} can be reached by other machines, and there is no key yet, so that everybody could change everything; create one with `slotwise keys create --name NAME --role admin --data {}`, or give --insecure-public to go on without", data.display()
+    )]
+    Public {
+        /// Address.
+        address: SocketAddr,
+        /// Data folder, which would hold the keys.
+        data: PathBuf,
+    },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The keys or the settings of tokens cannot be read.
+    #[error("{0}")]
+    Access(String),
     /// The node cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -139,14 +162,24 @@ impl Listeners {
         self.grpc.local_addr()
     }
 
+    /// Refuses addresses that other machines reach while calls need no key, unless that is wanted.
+    fn check_reach(&self, config: &Config, access: &AccessControl) -> Result<(), ServeError> {
+        if config.insecure_public || access.is_required() {
+            return Ok(());
+        }
+        let addresses = [self.grpc_address(), self.http_address()];
+        let reached = addresses.into_iter().filter_map(Result::ok).find(|address| !address.ip().is_loopback());
+        reached.map_or(Ok(()), |address| Err(ServeError::Public { address, data: config.data.clone() }))
+    }
+
     /// The connections to both ports, limited.
-    fn incoming(self, limits: &Limits) -> (Incoming, Incoming) {
+    fn incoming(self, limits: &Limits, tls: Option<&TlsSource>) -> (Incoming, Incoming) {
         // A client that is there answers a ping in time.
         let heard = DeadlineRenewal::OnReceive(3 * limits.keepalive);
         let grpc = Incoming::new(self.grpc, limits.connections, limits.header_timeout, heard);
         let answered = DeadlineRenewal::OnSend(limits.header_timeout);
         let http = Incoming::new(self.http, limits.connections.div_ceil(8), limits.header_timeout, answered);
-        (grpc, http)
+        (grpc.with_tls(tls, tls::GRPC), http.with_tls(tls, tls::HTTP))
     }
 
     /// Address of the HTTP port.
@@ -170,6 +203,15 @@ pub async fn run(
     ready: impl FnOnce(),
 ) -> Result<(), ServeError> {
     let metrics = metrics().map_err(|why| ServeError::Internal(why.to_string()))?;
+    let access = AccessControl::new(
+        KeyStore::new(&config.data),
+        config.tokens.as_ref(),
+        config.tls.is_some(),
+        Arc::clone(&metrics),
+    )
+    .map_err(ServeError::Access)?;
+    listeners.check_reach(config, &access)?;
+    let tls = config.tls.as_ref().map(TlsSource::new).transpose()?;
     let tasks = TaskTracker::new();
     // The health service reports at once that `stop` was cancelled. The server itself stops when `closing` is
     // cancelled.
@@ -179,10 +221,20 @@ pub async fn run(
     let health = ServiceHealth(reporter);
     health.report(false, false).await;
     let calls = CallLimits::new(config.limits.calls, config.limits.bytes_in_flight);
-    let router = grpc_router(&config.limits, calls.clone(), health_service, &api)?;
-    let json = json::routes(api_services(&api), calls, config.limits.call_timeout).map_err(ServeError::Internal)?;
-    let http_router = http(Arc::clone(&metrics), api.clone()).merge(json);
-    let servers = PortServers::spawn(listeners.incoming(&config.limits), router, http_router, closing, &tasks);
+    let admission = (AccessLayer(access.clone()), calls.clone());
+    let router = grpc_router(&config.limits, admission, health_service, &api)?;
+    let json =
+        json::routes(api_services(&api), calls.clone(), config.limits.call_timeout).map_err(ServeError::Internal)?;
+    let pages = probes::routes(Arc::clone(&metrics), api.clone()).merge(json);
+    let console = console::routes(api.clone(), access.clone(), KeyStore::new(&config.data));
+    let web_pages = web::WebPages { pages, grpc_web: web::grpc_web(api_services(&api), &calls), console };
+    let http_router = web::around(web_pages, &access, &config.cors_origins);
+    tasks.spawn(access.follow(closing.child_token()));
+    if let Some(tls) = &tls {
+        tasks.spawn(tls.clone().follow(closing.child_token()));
+    }
+    let incoming = listeners.incoming(&config.limits, tls.as_ref());
+    let servers = PortServers::spawn(incoming, router, http_router, closing, &tasks);
     tasks.close();
 
     let node = tokio::select! {
@@ -241,17 +293,17 @@ impl ServiceHealth {
 /// Returns the services of the gRPC port.
 fn grpc_router<H: Health>(
     limits: &Limits,
-    calls: CallLimits,
+    (access, calls): (AccessLayer, CallLimits),
     health: HealthServer<H>,
     api: &Api,
-) -> Result<GrpcRouter<Stack<CallLimits, Identity>>, ServeError> {
+) -> Result<GrpcRouter<Layers>, ServeError> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let internal = |why: tonic_reflection::server::Error| ServeError::Internal(why.to_string());
-    Ok(builder(limits, calls)
+    Ok(builder(limits, access, calls)
         .add_routes(api_services(api))
         .add_service(health)
         .add_service(reflection().build_v1().map_err(internal)?)
@@ -264,53 +316,6 @@ fn api_services(api: &Api) -> Routes {
         .add_service(bounded!(FeedbackServiceServer::new(api.clone())))
         .add_service(bounded!(SlotServiceServer::new(api.clone())))
         .add_service(bounded!(InsightServiceServer::new(api.clone())))
-}
-
-/// Servers of both ports, while they run.
-struct PortServers {
-    grpc: JoinHandle<Result<(), tonic::transport::Error>>,
-    http: JoinHandle<io::Result<()>>,
-    /// Stops the gRPC server once it is cancelled.
-    closing: CancellationToken,
-    /// Stops the HTTP server once it is cancelled.
-    http_stop: CancellationToken,
-}
-
-impl PortServers {
-    fn spawn(
-        (grpc_incoming, http_incoming): (Incoming, Incoming),
-        grpc: GrpcRouter<Stack<CallLimits, Identity>>,
-        http: Router,
-        closing: CancellationToken,
-        tasks: &TaskTracker,
-    ) -> Self {
-        let grpc = tasks.spawn(grpc.serve_with_incoming_shutdown(grpc_incoming, closing.clone().cancelled_owned()));
-        let http_stop = CancellationToken::new();
-        let http_stopped = http_stop.clone().cancelled_owned();
-        let http = tasks.spawn(async move {
-            axum::serve(http_incoming, http.into_make_service_with_connect_info::<json::HttpPeer>())
-                .with_graceful_shutdown(http_stopped)
-                .await
-        });
-        Self { grpc, http, closing, http_stop }
-    }
-
-    /// Stops both servers. Calls that are still open after [`DRAIN`] are cut off.
-    async fn stop(self) -> Result<(), ServeError> {
-        self.closing.cancel();
-        let served = tokio::time::timeout(DRAIN, self.grpc).await;
-        self.http_stop.cancel();
-        // A call or a scrape that will not end must not keep the process.
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.http).await;
-        match served {
-            Ok(Ok(served)) => served.map_err(ServeError::from),
-            Ok(Err(panicked)) => Err(ServeError::Internal(panicked.to_string())),
-            Err(_) => {
-                tracing::warn!("calls that were still open after {DRAIN:?} were cut off");
-                Ok(())
-            }
-        }
-    }
 }
 
 /// Stops the node. Returns `Err` if something that was answered is not saved.
@@ -334,13 +339,14 @@ async fn save(node: &Arc<Node>) -> Result<(), ServeError> {
 }
 
 /// A gRPC server with the limits on calls and connections.
-fn builder(limits: &Limits, calls: CallLimits) -> Server<Stack<CallLimits, Identity>> {
+fn builder(limits: &Limits, access: AccessLayer, calls: CallLimits) -> Server<Layers> {
     Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(limits.keepalive))
         .http2_keepalive_timeout(Some(limits.keepalive))
         .timeout(limits.call_timeout)
+        .layer(access)
         .layer(calls)
 }
 
@@ -359,29 +365,4 @@ async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, Serve
 /// Runs what blocks on a thread where it may.
 async fn tasks_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
     tokio::task::spawn_blocking(work).await
-}
-
-fn http(metrics: Arc<Metrics>, api: Api) -> Router {
-    let (health, ready) = (api.clone(), api.clone());
-    Router::new()
-        .route(
-            "/metrics",
-            get(async move || match metrics.render(api.current()) {
-                Ok(text) => ([("content-type", "text/plain; version=0.0.4")], text).into_response(),
-                Err(why) => (StatusCode::INTERNAL_SERVER_ERROR, why.to_string()).into_response(),
-            }),
-        )
-        .route("/healthz", get(async move || readiness(&health)))
-        .route("/readyz", get(async move || readiness(&ready)))
-        // Any answer shows that the process lives. Readiness, which decides whether it gets requests, has the other
-        // paths.
-        .route("/livez", get(async || (StatusCode::OK, "alive\n")))
-}
-
-fn readiness(api: &Api) -> (StatusCode, &'static str) {
-    if !api.serving() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "not serving\n");
-    }
-    let doubtful = api.current().is_some_and(|node| node.clock_doubt_seconds() != 0);
-    (StatusCode::OK, if doubtful { "serving, degraded: the clock and the journal disagree\n" } else { "serving\n" })
 }

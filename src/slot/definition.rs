@@ -8,7 +8,7 @@ use super::{
     arm::Arm,
     controls::{Baseline, Controls},
     goal::Goal,
-    id::{ArmId, FieldError, SlotId, suggestion},
+    id::{ArmId, FieldError, SlotId, shorten, suggestion},
     limits::{ARMS_MAX, CATALOGUE_MIN, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, SLOT_BYTES_MAX},
     model_limits::check_model,
     rule::{Rule, check_rules},
@@ -136,7 +136,7 @@ impl Definition {
             return Ok(());
         }
         let near = suggestion(arm.as_str(), self.arms.iter().map(|have| have.id.as_str()));
-        Err(FieldError::new(field, format!("'{arm}' is not one of the slot's arms{near}")))
+        Err(FieldError::new(field, format!("'{}' is not one of the slot's arms{near}", shorten(arm.as_str()))))
     }
 
     /// Checks the definition. The error names the field by its path from the slot.
@@ -157,7 +157,10 @@ impl Definition {
         let mut seen = HashSet::with_capacity(self.arms.len());
         for (i, arm) in self.arms.iter().enumerate() {
             if !seen.insert(&arm.id) {
-                return fail(&format!("arms[{i}].arm_id"), format!("'{}' stands in the slot twice", arm.id));
+                return fail(
+                    &format!("arms[{i}].arm_id"),
+                    format!("'{}' stands in the slot twice", shorten(arm.id.as_str())),
+                );
             }
             if !known(arm) {
                 arm.check().map_err(|e| e.within(&format!("arms[{i}]")))?;

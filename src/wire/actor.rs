@@ -1,11 +1,12 @@
-//! Author of a change as the service sees it: the address that the call came from and the call's request id.
-//!
-//! Deliberately not here: authentication. Until the service knows keys, the principal is empty.
+//! Author of a change as the service sees it: the name that the caller authenticated as, the address that the call came from and
+//! the call's request id.
+
+use std::sync::Arc;
 
 use rand::{Rng as _, rngs::StdRng};
 use tonic::Request;
 
-use crate::slot::Actor;
+use crate::{access::Caller, slot::Actor};
 
 /// Name of the header in which a caller sends the id of its call.
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -16,9 +17,10 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 /// header often comes from a proxy, and the call itself is in order.
 pub(super) fn actor<T>(request: &Request<T>) -> Actor {
     let given = request.metadata().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    let caller = request.extensions().get::<Arc<Caller>>();
     let usable = |id: &&str| (1..=REQUEST_ID_BYTES_MAX).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic());
     Actor {
-        principal: String::new(),
+        principal: caller.map(|caller| caller.principal().to_owned()).unwrap_or_default(),
         origin: request.remote_addr().map(|address| address.to_string()).unwrap_or_default(),
         request_id: given.filter(usable).map_or_else(new_request_id, str::to_owned),
     }

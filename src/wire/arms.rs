@@ -6,7 +6,9 @@
 use tonic::Status;
 
 use super::{
-    Api, encode_slot as encode, error, page,
+    Api,
+    access::CallAccess,
+    encode_slot as encode, error, page,
     proto::{Arm, ListArmsRequest, ListArmsResponse},
     slots::{page_of, page_size as size_of_page, parse_slot},
 };
@@ -36,10 +38,10 @@ pub(super) fn start<'a>(
 
 impl Api {
     /// Returns a page of a slot's arms.
-    pub(super) fn arms_page(&self, request: &ListArmsRequest) -> Result<ListArmsResponse, Status> {
+    pub(super) fn arms_page(&self, access: &CallAccess, request: &ListArmsRequest) -> Result<ListArmsResponse, Status> {
         let ListArmsRequest { slot_id, page_size, page_token, revision } = request;
         let size = size_of_page(*page_size, 500, 1_000)?;
-        let view = self.view(&parse_slot(slot_id)?)?;
+        let view = self.view(access, &parse_slot(slot_id)?)?;
         let (definition, revision) = match revision {
             0 => (&view.definition, view.revision),
             number => {

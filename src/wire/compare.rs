@@ -13,6 +13,7 @@ use tonic::{Response, Status};
 
 use super::{
     Api,
+    access::CallAccess,
     controls::decode_controls,
     decode::{FieldResult, decode_timestamp},
     error,
@@ -134,9 +135,10 @@ fn is_due(reported: &mut Option<Instant>) -> bool {
 impl Api {
     pub(super) fn stream_comparison(
         &self,
+        access: &CallAccess,
         request: &ComparePoliciesRequest,
     ) -> Result<Response<AnswerStream<ComparePoliciesResponse>>, Status> {
-        let view = self.view_of(&request.slot_id)?;
+        let view = self.view_of(access, &request.slot_id)?;
         let node = Arc::clone(self.node()?);
         let now_us = node.now_us();
         let policies = decode_policies(request, &view).map_err(|why| error::field(&why))?;
@@ -169,11 +171,17 @@ impl Api {
 
     pub(super) fn stream_table(
         &self,
+        access: &CallAccess,
         request: StreamExportRequest,
     ) -> Result<Response<AnswerStream<StreamExportResponse>>, Status> {
         let StreamExportRequest { slot_id, from, until, format, pseudonyms } = request;
         let node = Arc::clone(self.node()?);
-        let slot = if slot_id.is_empty() { None } else { Some(self.view_of(&slot_id)?.definition.id.clone()) };
+        let slot = if slot_id.is_empty() {
+            access.check_all_slots()?;
+            None
+        } else {
+            Some(self.view_of(access, &slot_id)?.definition.id.clone())
+        };
         let (selection, style) = decode_export(slot, from, until, format).map_err(|why| error::field(&why))?;
         let (answers, stream) = mpsc::channel(WAITING);
         let draining = self.draining();

@@ -6,13 +6,13 @@ use tonic::{Request, Response, Status, metadata::MetadataMap};
 
 use super::{
     Api,
+    access::CallAccess,
     decode::{self, DecodedRequest},
     encode, error,
     proto::{
         BatchDecideRequest, BatchDecideResponse, DecideRequest, DecideResponse, DecideResult, decide_result,
         decision_service_server::DecisionService,
     },
-    simulated::CallerKind,
 };
 use crate::{node::WriteError, slot::FieldError};
 
@@ -55,20 +55,19 @@ impl Api {
     /// its outcome.
     async fn decide_each(
         &self,
-        metadata: &MetadataMap,
+        access: &CallAccess,
         requests: Vec<Result<DecodedRequest, FieldError>>,
         distinct: bool,
         deadline_passed: &(dyn Fn() -> bool + Send + Sync),
     ) -> Result<Vec<Result<DecideResponse, Status>>, Status> {
         let node = self.node()?;
-        let traffic = CallerKind::from_metadata(metadata);
         let mut accepted = Vec::with_capacity(requests.len());
         // One entry per request: the features that were ignored, or the error that keeps it from being decided.
         let mut checked = Vec::with_capacity(requests.len());
         for request in requests {
             checked.push(match request {
                 Err(why) => Err(error::field(&why)),
-                Ok(DecodedRequest { request, ignored_features }) => traffic.check_request(node, &request).map(|()| {
+                Ok(DecodedRequest { request, ignored_features }) => access.check_request(node, &request).map(|()| {
                     accepted.push(request);
                     ignored_features
                 }),
@@ -96,9 +95,10 @@ impl DecisionService for Api {
     async fn decide(&self, request: Request<DecideRequest>) -> Result<Response<DecideResponse>, Status> {
         let begun = arrival();
         let time_limit = timeout(request.metadata());
-        let (metadata, _, request) = request.into_parts();
+        let access = CallAccess::of(&request);
+        let request = request.into_inner();
         let deadline_passed = || time_limit.is_some_and(|limit| begun.elapsed() >= limit);
-        let outcomes = self.decide_each(&metadata, vec![decode::request(request)], false, &deadline_passed).await?;
+        let outcomes = self.decide_each(&access, vec![decode::request(request)], false, &deadline_passed).await?;
         let outcome = outcomes.into_iter().next();
         let response = outcome.ok_or_else(|| error::write(&WriteError::Stopped))??;
         self.metrics.decide_seconds.observe(begun.elapsed().as_secs_f64());
@@ -111,10 +111,11 @@ impl DecisionService for Api {
     ) -> Result<Response<BatchDecideResponse>, Status> {
         let begun = arrival();
         let time_limit = timeout(request.metadata());
-        let (metadata, _, request) = request.into_parts();
+        let access = CallAccess::of(&request);
+        let request = request.into_inner();
         let (requests, distinct) = decode::batch_requests(request).map_err(|e| error::field(&e))?;
         let deadline_passed = || time_limit.is_some_and(|limit| begun.elapsed() >= limit);
-        let outcomes = self.decide_each(&metadata, requests, distinct, &deadline_passed).await?;
+        let outcomes = self.decide_each(&access, requests, distinct, &deadline_passed).await?;
         self.metrics.decide_seconds.observe(begun.elapsed().as_secs_f64());
         Ok(Response::new(BatchDecideResponse { results: outcomes.into_iter().map(result).collect() }))
     }

@@ -17,7 +17,8 @@ use crate::{
     engine::{ArmDraft, Availability},
     node::payload_from_struct,
     slot::{
-        Actor, Arm, ArmId, Definition, FieldError, Goal, Schedule, SlotId, SlotKind, limits::ARMS_MAX, shorten_key,
+        Actor, Arm, ArmId, Definition, FieldError, Goal, Schedule, SlotId, SlotKind, limits::ARMS_MAX, shorten,
+        shorten_key,
     },
 };
 
@@ -157,7 +158,9 @@ pub(crate) fn availability(
     }
     let mut seen = HashSet::with_capacity(total);
     match result.iter().find(|(arm, _)| !seen.insert(arm)) {
-        Some((arm, _)) => Err(FieldError::new("changes", format!("the arm '{arm}' stands in the request twice"))),
+        Some((arm, _)) => {
+            Err(FieldError::new("changes", format!("the arm '{}' stands in the request twice", shorten(arm.as_str()))))
+        }
         None => Ok(result),
     }
 }

@@ -7,13 +7,15 @@ use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    Api, decode, error,
+    Api,
+    access::CallAccess,
+    decode, error,
     proto::{
         RecordRewardsRequest, RecordRewardsResponse, RewardResult, RewardStatus,
         feedback_service_server::FeedbackService,
     },
     rewards,
-    simulated::{CallerKind, EventFilter},
+    simulated::EventFilter,
 };
 use crate::{
     metrics::Metrics,
@@ -28,16 +30,17 @@ const IN_FLIGHT: usize = 64;
 fn submit(
     node: &Node,
     metrics: &Metrics,
-    traffic: CallerKind,
+    access: &CallAccess,
     request: RecordRewardsRequest,
 ) -> Result<impl Future<Output = Result<RecordRewardsResponse, Status>> + Send + use<>, Status> {
+    access.check_current()?;
     let RecordRewardsRequest { events } = request;
     if events.is_empty() || events.len() > EVENTS_MAX {
         let message = format!("has {} events; 1 to {EVENTS_MAX} are allowed", events.len());
         return Err(error::field(&FieldError::new("events", message)));
     }
     let now_us = node.now_us();
-    let filter = EventFilter::new(traffic, node);
+    let filter = EventFilter::new(access, node);
     let rejected = |message: String| {
         metrics.not_journalled("rejected");
         Some(RewardResult { status: RewardStatus::Rejected.into(), message })
@@ -77,8 +80,8 @@ impl FeedbackService for Api {
         &self,
         request: Request<RecordRewardsRequest>,
     ) -> Result<Response<RecordRewardsResponse>, Status> {
-        let traffic = CallerKind::from_metadata(request.metadata());
-        let results = submit(self.node()?, &self.metrics, traffic, request.into_inner())?;
+        let access = CallAccess::of(&request);
+        let results = submit(self.node()?, &self.metrics, &access, request.into_inner())?;
         Ok(Response::new(results.await?))
     }
 
@@ -89,7 +92,7 @@ impl FeedbackService for Api {
         request: Request<Streaming<RecordRewardsRequest>>,
     ) -> Result<Response<Self::StreamRewardsStream>, Status> {
         let (node, metrics) = (Arc::clone(self.node()?), Arc::clone(&self.metrics));
-        let traffic = CallerKind::from_metadata(request.metadata());
+        let access = CallAccess::of(&request);
         let mut requests = request.into_inner();
         let (waiting, in_order) = mpsc::channel(IN_FLIGHT);
         let mut failure = node.failure();
@@ -103,7 +106,7 @@ impl FeedbackService for Api {
                 };
                 let submitted = match next {
                     None => return,
-                    Some(Ok(request)) => submit(&node, &metrics, traffic, request),
+                    Some(Ok(request)) => submit(&node, &metrics, &access, request),
                     Some(Err(status)) => Err(status),
                 };
                 let last = submitted.is_err();

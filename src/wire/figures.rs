@@ -10,7 +10,7 @@ use super::{
 use crate::{
     engine::{
         Alert, AlertKind, ArmPeriod, FeatureSegments, KindCount, OTHER_ARMS, PeriodFigures, SegmentArmReport,
-        SegmentValueReport, SeriesCounts, SeriesStep, SlotView,
+        SegmentValueReport, SeriesCounts, SeriesStep, SlotView, rewards_since,
     },
     slot::{ArmId, FieldError},
 };
@@ -209,8 +209,11 @@ pub(super) fn encode_series(
     by: &SplitKey,
 ) -> Result<Vec<proto::TimePoint>, FieldError> {
     let mut points = Vec::new();
+    let since_us = rewards_since(view);
     for counts in steps {
-        points.extend(encode_step(view, counts, by));
+        let before = since_us.is_some_and(|since_us| counts.start_us < since_us);
+        let step = encode_step(view, counts, by).into_iter();
+        points.extend(step.map(|point| if before { without_rewards(point) } else { point }));
         if points.len() > POINTS_MAX {
             let message =
                 format!("and step give more than {POINTS_MAX} points; ask for a shorter span or a longer step");
@@ -218,6 +221,11 @@ pub(super) fn encode_series(
         }
     }
     Ok(points)
+}
+
+/// Returns a point of a step from before the goal changed.
+fn without_rewards(point: proto::TimePoint) -> proto::TimePoint {
+    proto::TimePoint { reward: 0.0, holdout_reward: 0.0, exploration_cost: 0.0, before_goal_change: true, ..point }
 }
 
 fn encode_step(view: &SlotView, counts: &SeriesCounts, by: &SplitKey) -> Vec<proto::TimePoint> {

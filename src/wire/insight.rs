@@ -2,27 +2,34 @@
 
 use std::sync::Arc;
 
+use rand::{Rng as _, rngs::StdRng};
 use tonic::{Request, Response, Status};
 
 use super::{
-    Api, arms,
+    Api,
+    access::CallAccess,
+    arms,
     compare::AnswerStream,
+    decode::{self, DecodedRequest},
     encode, error,
     figures::{
         SplitKey, decode_period, decode_span, encode_alert, encode_features_info, encode_period, encode_segment,
         encode_series, encode_step_length,
     },
     proto::{
-        ComparePoliciesRequest, ComparePoliciesResponse, ExplainDecisionRequest, ExplainDecisionResponse,
-        GetSegmentsRequest, GetSegmentsResponse, GetSlotReportRequest, GetSlotReportResponse, GetTimeSeriesRequest,
-        GetTimeSeriesResponse, ListAlertsRequest, ListAlertsResponse, ListFeaturesRequest, ListFeaturesResponse,
-        SplitBy, StreamExportRequest, StreamExportResponse, insight_service_server::InsightService,
+        ComparePoliciesRequest, ComparePoliciesResponse, DecideResponse, ExplainDecisionRequest,
+        ExplainDecisionResponse, GetSegmentsRequest, GetSegmentsResponse, GetSlotReportRequest, GetSlotReportResponse,
+        GetSystemStateRequest, GetSystemStateResponse, GetTimeSeriesRequest, GetTimeSeriesResponse, ListAlertsRequest,
+        ListAlertsResponse, ListFeaturesRequest, ListFeaturesResponse, SplitBy, StreamExportRequest,
+        StreamExportResponse, TryDecideRequest, TryDecideResponse, insight_service_server::InsightService,
     },
     report,
     slots::{page_of, page_size as size_of_page},
 };
 use crate::{
-    engine::{DecisionId, SlotView, alerts, period_figures, report as slot_report, segments},
+    engine::{
+        self, DecideOptions, DecisionId, SlotView, alerts, decide, period_figures, report as slot_report, segments,
+    },
     node::run_long,
     slot::{FieldError, SlotId, suggestion},
 };
@@ -31,11 +38,9 @@ use crate::{
 const ALERTS_MAX: usize = 1_000;
 
 impl Api {
-    /// Returns the published view of a slot.
-    pub(super) fn view_of(&self, slot_id: &str) -> Result<Arc<SlotView>, Status> {
-        let slot = SlotId::parse("slot_id", slot_id).map_err(|e| error::field(&e))?;
-        let node = self.node()?;
-        node.slot(&slot).ok_or_else(|| error::slot_not_found("slot_id", &slot, &node.suggest(slot.as_str())))
+    /// Returns the published view of a slot that the caller may reach.
+    pub(super) fn view_of(&self, access: &CallAccess, slot_id: &str) -> Result<Arc<SlotView>, Status> {
+        self.view(access, &SlotId::parse("slot_id", slot_id).map_err(|e| error::field(&e))?)
     }
 }
 
@@ -45,10 +50,11 @@ impl InsightService for Api {
         &self,
         request: Request<GetSlotReportRequest>,
     ) -> Result<Response<GetSlotReportResponse>, Status> {
+        let access = CallAccess::of(&request);
         let GetSlotReportRequest { slot_id, page_size, page_token, period } = request.into_inner();
         let list = format!("report of {slot_id}");
         let size = size_of_page(page_size, 1_000, 5_000)?;
-        let view = self.view_of(&slot_id)?;
+        let view = self.view_of(&access, &slot_id)?;
         let now_us = self.node()?.now_us();
         let (from_us, until_us) = decode_period(period, &view, now_us).map_err(|e| error::field(&e))?;
         let report = run_long(view.arms.names().len(), || slot_report(&view.at(now_us)));
@@ -70,8 +76,9 @@ impl InsightService for Api {
         &self,
         request: Request<GetTimeSeriesRequest>,
     ) -> Result<Response<GetTimeSeriesResponse>, Status> {
+        let access = CallAccess::of(&request);
         let request = request.into_inner();
-        let view = self.view_of(&request.slot_id)?;
+        let view = self.view_of(&access, &request.slot_id)?;
         let now_us = self.node()?.now_us();
         let (from_us, until_us, step) = decode_span(&request, now_us).map_err(|e| error::field(&e))?;
         let by = match SplitBy::try_from(request.by) {
@@ -93,8 +100,9 @@ impl InsightService for Api {
         &self,
         request: Request<GetSegmentsRequest>,
     ) -> Result<Response<GetSegmentsResponse>, Status> {
+        let access = CallAccess::of(&request);
         let GetSegmentsRequest { slot_id, feature } = request.into_inner();
-        let view = self.view_of(&slot_id)?;
+        let view = self.view_of(&access, &slot_id)?;
         let wanted = if feature.is_empty() { None } else { Some(followed(&view, &feature)?) };
         let all = segments(&view).into_iter().enumerate();
         let segments = all.filter(|(at, _)| wanted.is_none_or(|wanted| wanted == *at));
@@ -102,8 +110,10 @@ impl InsightService for Api {
     }
 
     async fn list_alerts(&self, request: Request<ListAlertsRequest>) -> Result<Response<ListAlertsResponse>, Status> {
+        let access = CallAccess::of(&request);
         let ListAlertsRequest { slot_id } = request.into_inner();
-        let views = if slot_id.is_empty() { self.node()?.slots() } else { vec![self.view_of(&slot_id)?] };
+        let mut views = if slot_id.is_empty() { self.node()?.slots() } else { vec![self.view_of(&access, &slot_id)?] };
+        views.retain(|view| access.reaches(view.definition.id.as_str()));
         let found = run_long(views.len(), || {
             let each = views.iter().flat_map(|view| {
                 let slot = view.definition.id.as_str();
@@ -118,7 +128,8 @@ impl InsightService for Api {
         &self,
         request: Request<ListFeaturesRequest>,
     ) -> Result<Response<ListFeaturesResponse>, Status> {
-        let view = self.view_of(&request.into_inner().slot_id)?;
+        let access = CallAccess::of(&request);
+        let view = self.view_of(&access, &request.into_inner().slot_id)?;
         Ok(Response::new(encode_features_info(&view)))
     }
 
@@ -128,7 +139,8 @@ impl InsightService for Api {
         &self,
         request: Request<ComparePoliciesRequest>,
     ) -> Result<Response<Self::ComparePoliciesStream>, Status> {
-        self.stream_comparison(&request.into_inner())
+        let access = CallAccess::of(&request);
+        self.stream_comparison(&access, &request.into_inner())
     }
 
     type StreamExportStream = AnswerStream<StreamExportResponse>;
@@ -137,21 +149,65 @@ impl InsightService for Api {
         &self,
         request: Request<StreamExportRequest>,
     ) -> Result<Response<Self::StreamExportStream>, Status> {
-        self.stream_table(request.into_inner())
+        let access = CallAccess::of(&request);
+        self.stream_table(&access, request.into_inner())
     }
 
     async fn explain_decision(
         &self,
         request: Request<ExplainDecisionRequest>,
     ) -> Result<Response<ExplainDecisionResponse>, Status> {
+        let access = CallAccess::of(&request);
         let ExplainDecisionRequest { decision_id, slot_id } = request.into_inner();
         let malformed =
             || FieldError::new("decision_id", "is not the id of a decision; give DecideResponse.decision_id");
         let id = DecisionId::parse(&decision_id).ok_or_else(|| error::field(&malformed()))?;
         let slot = (!slot_id.is_empty()).then(|| SlotId::parse("slot_id", &slot_id)).transpose();
         let slot = slot.map_err(|e| error::field(&e))?;
+        slot.iter().try_for_each(|slot| access.check_slot(slot))?;
         let recalled = self.node()?.recall(id, slot.as_ref()).await.map_err(error::hindsight)?;
+        access.check_slot(&recalled.decided.slot)?;
         Ok(Response::new(encode::recalled_decision(recalled)))
+    }
+
+    async fn try_decide(&self, request: Request<TryDecideRequest>) -> Result<Response<TryDecideResponse>, Status> {
+        let access = CallAccess::of(&request);
+        let message = request.into_inner().request.unwrap_or_default();
+        let DecodedRequest { request, ignored_features } = decode::request(message).map_err(|e| error::field(&e))?;
+        let view = self.view(&access, &request.slot)?;
+        let now_us = self.node()?.now_us();
+        // The number is as random as that of a decision, and no decision has it.
+        let draw = rand::make_rng::<StdRng>().next_u64();
+        let options = DecideOptions::new(DecisionId::new(view.number, now_us, draw), draw);
+        let request = engine::Request { request_id: None, explain: true, ..request };
+        let view = view.at(now_us);
+        let decided = run_long(view.definition.arms.len(), || decide(&view, request, options));
+        let answer = encode::decision(&decided.decided, decided.explanation, Some(&view));
+        let decision = DecideResponse { decision_id: String::new(), ignored_features, ..answer };
+        Ok(Response::new(TryDecideResponse { decision: Some(decision) }))
+    }
+
+    async fn get_system_state(
+        &self,
+        request: Request<GetSystemStateRequest>,
+    ) -> Result<Response<GetSystemStateResponse>, Status> {
+        let access = CallAccess::of(&request);
+        let node = self.node()?;
+        let disk = node.disk_use();
+        let mut views = node.slots();
+        views.retain(|view| access.reaches(view.definition.id.as_str()));
+        Ok(Response::new(GetSystemStateResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            time: Some(encode::encode_timestamp(node.now_us())),
+            disk_full: *node.full().borrow(),
+            clock_doubt_seconds: node.clock_doubt_seconds(),
+            journal_bytes: disk.journal,
+            log_bytes: disk.log,
+            snapshot_bytes: disk.snapshots,
+            slots: u32::try_from(views.len()).unwrap_or(u32::MAX),
+            pending_decisions: views.iter().map(|view| view.pending as u64).sum(),
+            pending_decisions_bytes: views.iter().map(|view| view.pending_bytes).sum(),
+        }))
     }
 }
 

@@ -15,6 +15,7 @@
 //!
 //! Deliberately not here: listening (`server`) and configuration.
 
+mod access;
 mod actor;
 mod arms;
 mod codec;
@@ -54,11 +55,11 @@ use tonic::Status;
 
 pub use codec::MessageCodec;
 pub use difference::{FieldDifference, differences};
-pub(crate) use error::too_much;
+pub(crate) use error::{forbidden, not_confirmed, quota, role_missing, too_much, unauthenticated};
 pub(crate) use simulated::SIMULATED;
 
 pub use crate::node::time_text;
-use crate::{metrics::Metrics, node::Node};
+use crate::{engine::SlotView, metrics::Metrics, node::Node};
 
 /// State that all services share: the node, once it has recovered, and the metrics.
 #[derive(Debug, Clone)]
@@ -100,6 +101,32 @@ impl Api {
     /// Returns `true` if calls are taken and writes succeed.
     pub fn serving(&self) -> bool {
         !self.leaving.is_cancelled() && self.current().is_some_and(|node| node.failure().borrow().is_none())
+    }
+
+    /// Published view of a slot that the caller of a request may reach.
+    ///
+    /// # Errors
+    ///
+    /// Those of a call that reads the slot.
+    pub(crate) fn slot_of<T>(&self, request: &tonic::Request<T>, slot_id: &str) -> Result<Arc<SlotView>, Status> {
+        self.view_of(&access::CallAccess::of(request), slot_id)
+    }
+
+    /// Published views of the slots that the caller of a request may reach, by id.
+    pub(crate) fn slots_of<T>(&self, request: &tonic::Request<T>) -> Result<Vec<Arc<SlotView>>, Status> {
+        let access = access::CallAccess::of(request);
+        let mut views = self.node()?.slots();
+        views.retain(|view| access.reaches(view.definition.id.as_str()));
+        Ok(views)
+    }
+
+    /// Time of the service's clock, microseconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// UNAVAILABLE before the node has recovered.
+    pub(crate) fn now_us(&self) -> Result<i64, Status> {
+        Ok(self.node()?.now_us())
     }
 
     fn tasks(&self) -> &TaskTracker {

@@ -3,7 +3,9 @@
 use tonic::Status;
 
 use super::{
-    Api, decode_slot, encode_slot, error, mask,
+    Api,
+    access::CallAccess,
+    decode_slot, encode_slot, error, mask,
     proto::{
         ArmPreview, Estimate, PreviewSlotChangeRequest, PreviewSlotChangeResponse, RewardRange, RulePreview,
         SegmentPreview, SegmentShare,
@@ -43,7 +45,11 @@ fn estimate(estimate: engine::Estimate) -> Option<Estimate> {
 }
 
 impl Api {
-    pub(super) async fn preview(&self, request: PreviewSlotChangeRequest) -> Result<PreviewSlotChangeResponse, Status> {
+    pub(super) async fn preview(
+        &self,
+        access: &CallAccess,
+        request: PreviewSlotChangeRequest,
+    ) -> Result<PreviewSlotChangeResponse, Status> {
         let PreviewSlotChangeRequest { slot, update_mask, decisions } = request;
         let count = usize::try_from(decisions).unwrap_or(usize::MAX);
         if count > PREVIEW_DECISIONS_MAX {
@@ -53,6 +59,7 @@ impl Api {
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
         let draft = decode_slot::draft(slot).map_err(|e| error::field(&e))?;
         let (node, id, revision) = (self.node()?, &draft.settings.id, draft.revision);
+        access.check_slot(id)?;
         let mut tries = TRIES;
         loop {
             tries -= 1;

@@ -114,6 +114,12 @@ fn late(lateness: &Lateness) -> String {
     };
     let decided = time_text(decided_us);
     if let Some(window_us) = reversal_window_us {
+        if came_us.saturating_sub(decided_us) <= window_us {
+            return format!(
+                "decision_id: the decision, made at {decided}, had no reward when its window closed, so it was not kept, and the event, which came at {}, has nothing to take back",
+                time_text(came_us)
+            );
+        }
         return format!(
             "time: the decision was made at {decided} and the event came at {}; {}",
             time_text(came_us),
@@ -163,6 +169,23 @@ mod tests {
         );
         assert!(of("refund").contains("those are 'click'"), "{}", of("refund"));
         assert!(of(&"x\u{1b}".repeat(500)).len() < 400);
+    }
+
+    #[test]
+    fn a_refund_of_what_was_never_paid_is_told_so() {
+        let lateness = Lateness {
+            decided_us: Some(1_793_000_000_000_000),
+            happened_us: 1_793_000_002_000_000,
+            came_us: 1_793_000_002_000_000,
+            window_us: 1_000_000,
+            grace_period_us: 0,
+            reversal_window_us: Some(60 * 86_400_000_000),
+        };
+        let text = message(EventStatus::Late, RewardNote::Late(lateness));
+        assert!(text.contains("had no reward when its window closed"), "{text}");
+        let after = Lateness { came_us: 1_793_000_000_000_000 + 61 * 86_400_000_000, ..lateness };
+        let text = message(EventStatus::Late, RewardNote::Late(after));
+        assert!(text.contains("counts for 60days after"), "{text}");
     }
 
     #[test]

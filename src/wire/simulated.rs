@@ -7,13 +7,13 @@
 //! * A slot that such a call creates or changes has `controls.simulated` afterwards.
 //! * The slot's state at the time of the call counts.
 //!
-//! Deliberately not here: authentication. A simulator sends the header by itself, to protect against mistakes.
+//! Deliberately not here: keys. Where the service asks for them, such a call needs the role `simulate`.
 
 use std::{cell::OnceCell, collections::HashMap, sync::Arc};
 
 use tonic::{Status, metadata::MetadataMap};
 
-use super::error;
+use super::{access::CallAccess, error};
 use crate::{
     engine::{self, Change, SlotView},
     node::{Node, RewardRequest},
@@ -93,7 +93,7 @@ impl CallerKind {
 
 /// Filter of the events that a call may report.
 pub(super) struct EventFilter<'a> {
-    traffic: CallerKind,
+    access: &'a CallAccess,
     node: &'a Node,
     /// Slots by their numbers, filled at the first use.
     slots_by_number: OnceCell<HashMap<u32, Arc<SlotView>>>,
@@ -101,24 +101,34 @@ pub(super) struct EventFilter<'a> {
 
 impl<'a> EventFilter<'a> {
     /// Creates the filter of one call.
-    pub(super) fn new(traffic: CallerKind, node: &'a Node) -> Self {
-        Self { traffic, node, slots_by_number: OnceCell::new() }
+    pub(super) fn new(access: &'a CallAccess, node: &'a Node) -> Self {
+        Self { access, node, slots_by_number: OnceCell::new() }
     }
 
     /// Returns the reason why an event may not be counted, or `None` if it may.
     pub(super) fn refusal(&self, reward: &RewardRequest) -> Option<String> {
-        if self.traffic == CallerKind::Real {
+        let simulated = self.access.kind() == CallerKind::Simulated;
+        let everywhere = self.access.check_all_slots().is_ok();
+        if everywhere && !simulated {
             return None;
         }
         let refused = |field: &str, status: Status| format!("{field}: {}", status.message());
-        if let Some(slot) = &reward.slot
-            && let Err(status) = check_slot(self.node, slot)
-        {
-            return Some(refused("slot_id", status));
+        let check = |view: &SlotView| {
+            self.access.check_slot(&view.definition.id)?;
+            if simulated { check_definition(&view.definition) } else { Ok(()) }
+        };
+        if let Some(slot) = &reward.slot {
+            let checked = self.access.check_slot(slot).and_then(|()| match self.node.slot(slot) {
+                Some(view) => check(&view),
+                None => Ok(()),
+            });
+            if let Err(status) = checked {
+                return Some(refused("slot_id", status));
+            }
         }
         // A number without a slot belongs to a slot that was deleted or reset, for which nothing is counted.
         let view = self.slots_by_number().get(&reward.decision?.slot())?;
-        check_definition(&view.definition).err().map(|status| refused("decision_id", status))
+        check(view).err().map(|status| refused("decision_id", status))
     }
 
     fn slots_by_number(&self) -> &HashMap<u32, Arc<SlotView>> {

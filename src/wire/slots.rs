@@ -4,6 +4,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     Api,
+    access::CallAccess,
     actor::actor,
     decode_slot,
     encode_slot::{self as encode, SlotHead},
@@ -17,7 +18,6 @@ use super::{
         SetSafeChoiceRequest, SetSafeChoiceResponse, Slot, StreamArmAvailabilityResponse, UpdateSlotRequest,
         UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
     },
-    simulated::CallerKind,
 };
 use crate::{
     engine::Change,
@@ -68,13 +68,13 @@ impl Api {
     /// Makes a change, and returns what the answer says about the slot.
     async fn changed(
         &self,
-        traffic: CallerKind,
+        access: &CallAccess,
         slot: &str,
         change: Change,
         why: ChangeReason,
         validate_only: bool,
     ) -> Result<SlotHead, Status> {
-        let view = self.change(traffic, &parse_slot(slot)?, change, why, validate_only).await?;
+        let view = self.change(access, &parse_slot(slot)?, change, why, validate_only).await?;
         Ok(encode::slot_head(&view))
     }
 }
@@ -82,7 +82,7 @@ impl Api {
 #[tonic::async_trait]
 impl SlotService for Api {
     async fn create_slot(&self, request: Request<CreateSlotRequest>) -> Result<Response<CreateSlotResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
         let CreateSlotRequest { slot, reason, validate_only, author } = request.into_inner();
         let (definition, revision) = decode_slot::slot(slot).map_err(|e| error::field(&e))?;
         if revision != 0 {
@@ -90,7 +90,7 @@ impl SlotService for Api {
         }
         let (id, why) = (definition.id.clone(), ChangeReason { author, reason, actor });
         let (node, change) = (self.node()?, Change::Create(definition));
-        traffic.check_change(node, &id, &change)?;
+        access.check_change(node, &id, &change)?;
         let view = node.change(id, change, why, validate_only).await;
         let view = view.map_err(|e| error::change(e, "slot.slot_id"))?;
         let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
@@ -98,16 +98,19 @@ impl SlotService for Api {
     }
 
     async fn get_slot(&self, request: Request<GetSlotRequest>) -> Result<Response<GetSlotResponse>, Status> {
+        let access = CallAccess::of(&request);
         let GetSlotRequest { slot_id } = request.into_inner();
-        let view = self.view(&parse_slot(&slot_id)?)?;
+        let view = self.view(&access, &parse_slot(&slot_id)?)?;
         let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(GetSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn list_slots(&self, request: Request<ListSlotsRequest>) -> Result<Response<ListSlotsResponse>, Status> {
+        let access = CallAccess::of(&request);
         let ListSlotsRequest { page_size, page_token } = request.into_inner();
         let size = self::page_size(page_size, 50, 500)?;
-        let views = self.node()?.slots();
+        let mut views = self.node()?.slots();
+        views.retain(|view| access.reaches(view.definition.id.as_str()));
         let after = page::last("slots", &page_token)?.unwrap_or_default();
         let mut rest = views.iter().filter(|view| view.definition.id.as_str() > after.as_str());
         let slots: Vec<Slot> = page_of(rest.by_ref().map(|view| encode::slot(view)), size);
@@ -125,47 +128,48 @@ impl SlotService for Api {
     }
 
     async fn list_arms(&self, request: Request<ListArmsRequest>) -> Result<Response<ListArmsResponse>, Status> {
-        Ok(Response::new(self.arms_page(&request.into_inner())?))
+        let access = CallAccess::of(&request);
+        Ok(Response::new(self.arms_page(&access, &request.into_inner())?))
     }
 
     async fn update_slot(&self, request: Request<UpdateSlotRequest>) -> Result<Response<UpdateSlotResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
         let UpdateSlotRequest { slot, update_mask, reason, validate_only, author } = request.into_inner();
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
         let draft = decode_slot::draft(slot).map_err(|e| error::field(&e))?;
         let view =
-            self.update(traffic, &draft, mask.as_ref(), &ChangeReason { author, reason, actor }, validate_only).await?;
+            self.update(&access, &draft, mask.as_ref(), &ChangeReason { author, reason, actor }, validate_only).await?;
         let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(UpdateSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn delete_slot(&self, request: Request<DeleteSlotRequest>) -> Result<Response<DeleteSlotResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
         let DeleteSlotRequest { slot_id, reason, author } = request.into_inner();
         let SlotHead { slot, arm_count, available_arm_count } =
-            self.changed(traffic, &slot_id, Change::Delete, ChangeReason { author, reason, actor }, false).await?;
+            self.changed(&access, &slot_id, Change::Delete, ChangeReason { author, reason, actor }, false).await?;
         Ok(Response::new(DeleteSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn upsert_arms(&self, request: Request<UpsertArmsRequest>) -> Result<Response<UpsertArmsResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
         let UpsertArmsRequest { slot_id, arms, reason, author, validate_only } = request.into_inner();
         check_count("arms", &arms)?;
         let arms = decode_slot::arms(arms).map_err(|e| error::field(&e))?;
         let SlotHead { slot, arm_count, available_arm_count } = self
-            .changed(traffic, &slot_id, Change::MergeArms(arms), ChangeReason { author, reason, actor }, validate_only)
+            .changed(&access, &slot_id, Change::MergeArms(arms), ChangeReason { author, reason, actor }, validate_only)
             .await?;
         Ok(Response::new(UpsertArmsResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn remove_arms(&self, request: Request<RemoveArmsRequest>) -> Result<Response<RemoveArmsResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
         let RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only } = request.into_inner();
         check_count("arm_ids", &arm_ids)?;
         let arms = arm_ids.iter().enumerate().map(|(i, arm)| ArmId::parse(&format!("arm_ids[{i}]"), arm));
         let arms = arms.collect::<Result<_, _>>().map_err(|e| error::field(&e))?;
         let SlotHead { slot, arm_count, available_arm_count } = self
-            .changed(traffic, &slot_id, Change::RemoveArms(arms), ChangeReason { author, reason, actor }, validate_only)
+            .changed(&access, &slot_id, Change::RemoveArms(arms), ChangeReason { author, reason, actor }, validate_only)
             .await?;
         Ok(Response::new(RemoveArmsResponse { slot, arm_count, available_arm_count }))
     }
@@ -174,8 +178,8 @@ impl SlotService for Api {
         &self,
         request: Request<SetArmAvailabilityRequest>,
     ) -> Result<Response<SetArmAvailabilityResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
-        let (view, _) = self.set_availability(traffic, &actor, request.into_inner()).await?;
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
+        let (view, _) = self.set_availability(&access, &actor, request.into_inner()).await?;
         let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(SetArmAvailabilityResponse { slot, arm_count, available_arm_count }))
     }
@@ -184,31 +188,32 @@ impl SlotService for Api {
         &self,
         request: Request<Streaming<SetArmAvailabilityRequest>>,
     ) -> Result<Response<StreamArmAvailabilityResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
-        Ok(Response::new(self.stream_availability(traffic, &actor, request.into_inner()).await?))
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
+        Ok(Response::new(self.stream_availability(&access, &actor, request.into_inner()).await?))
     }
 
     async fn set_safe_choice(
         &self,
         request: Request<SetSafeChoiceRequest>,
     ) -> Result<Response<SetSafeChoiceResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
         let SetSafeChoiceRequest { slot_id, on, reason, author } = request.into_inner();
         let slot = if slot_id.is_empty() { None } else { Some(parse_slot(&slot_id)?) };
         let why = ChangeReason { author, reason, actor };
-        Ok(Response::new(self.safe_choice(traffic, slot, on, why).await?))
+        Ok(Response::new(self.safe_choice(&access, slot, on, why).await?))
     }
 
     async fn list_revisions(
         &self,
         request: Request<ListRevisionsRequest>,
     ) -> Result<Response<ListRevisionsResponse>, Status> {
+        let access = CallAccess::of(&request);
         let ListRevisionsRequest { slot_id, page_size, page_token } = request.into_inner();
         let size = self::page_size(page_size, 50, 200)?;
         // The token names the slot, because another slot has other revisions.
         let list = format!("revisions of {slot_id}");
         let before = page::last(&list, &page_token)?.and_then(|last| last.parse().ok()).unwrap_or(u64::MAX);
-        let view = self.view(&parse_slot(&slot_id)?)?;
+        let view = self.view(&access, &parse_slot(&slot_id)?)?;
         let end = view.revisions.partition_point(|revision| revision.number < before);
         let encoded =
             (0..end).rev().map(|i| encode::revision(&view.revisions[i], i.checked_sub(1).map(|i| &view.revisions[i])));
@@ -225,8 +230,9 @@ impl SlotService for Api {
         &self,
         request: Request<GetRevisionRequest>,
     ) -> Result<Response<GetRevisionResponse>, Status> {
+        let access = CallAccess::of(&request);
         let GetRevisionRequest { slot_id, revision } = request.into_inner();
-        let view = self.view(&parse_slot(&slot_id)?)?;
+        let view = self.view(&access, &parse_slot(&slot_id)?)?;
         let Some(found) = view.revisions.iter().position(|kept| kept.number == revision) else {
             let message =
                 format!("{revision} is not kept; the slot is at {}, and ListRevisions says which are", view.revision);
@@ -241,11 +247,11 @@ impl SlotService for Api {
         &self,
         request: Request<RollbackSlotRequest>,
     ) -> Result<Response<RollbackSlotResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
         let RollbackSlotRequest { slot_id, revision, reason, author, validate_only } = request.into_inner();
         let SlotHead { slot, arm_count, available_arm_count } = self
             .changed(
-                traffic,
+                &access,
                 &slot_id,
                 Change::Rollback(revision),
                 ChangeReason { author, reason, actor },
@@ -256,10 +262,10 @@ impl SlotService for Api {
     }
 
     async fn reset_slot(&self, request: Request<ResetSlotRequest>) -> Result<Response<ResetSlotResponse>, Status> {
-        let (traffic, actor) = (CallerKind::from_metadata(request.metadata()), actor(&request));
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
         let ResetSlotRequest { slot_id, reason, author } = request.into_inner();
         let SlotHead { slot, arm_count, available_arm_count } =
-            self.changed(traffic, &slot_id, Change::Reset, ChangeReason { author, reason, actor }, false).await?;
+            self.changed(&access, &slot_id, Change::Reset, ChangeReason { author, reason, actor }, false).await?;
         Ok(Response::new(ResetSlotResponse { slot, arm_count, available_arm_count }))
     }
 
@@ -267,6 +273,7 @@ impl SlotService for Api {
         &self,
         request: Request<PreviewSlotChangeRequest>,
     ) -> Result<Response<PreviewSlotChangeResponse>, Status> {
-        Ok(Response::new(self.preview(request.into_inner()).await?))
+        let access = CallAccess::of(&request);
+        Ok(Response::new(self.preview(&access, request.into_inner()).await?))
     }
 }

@@ -13,11 +13,11 @@ use tonic::{Status, Streaming};
 
 use super::{
     Api,
+    access::CallAccess,
     decode_slot::{self, SlotDraft},
     difference::differences,
     error, mask,
     proto::{SetArmAvailabilityRequest, SetSafeChoiceResponse, StreamArmAvailabilityResponse},
-    simulated::CallerKind,
     slots::parse_slot,
 };
 use crate::{
@@ -34,21 +34,23 @@ const SLOTS_NAMED_MAX: usize = 100;
 const SLOTS_STREAMED_MAX: usize = 1_000;
 
 impl Api {
-    pub(super) fn view(&self, slot: &SlotId) -> Result<Arc<SlotView>, Status> {
+    /// Returns the published view of a slot that the caller may reach.
+    pub(super) fn view(&self, access: &CallAccess, slot: &SlotId) -> Result<Arc<SlotView>, Status> {
+        access.check_slot(slot)?;
         let node = self.node()?;
         node.slot(slot).ok_or_else(|| error::slot_not_found("slot_id", slot, &node.suggest(slot.as_str())))
     }
 
     pub(super) async fn change(
         &self,
-        traffic: CallerKind,
+        access: &CallAccess,
         slot: &SlotId,
         change: Change,
         why: ChangeReason,
         validate_only: bool,
     ) -> Result<Arc<SlotView>, Status> {
         let node = self.node()?;
-        traffic.check_change(node, slot, &change)?;
+        access.check_change(node, slot, &change)?;
         let changed = node.change(slot.clone(), change, why, validate_only).await;
         changed.map_err(|e| error::change(e, "slot_id"))
     }
@@ -56,13 +58,14 @@ impl Api {
     /// Changes the fields of a slot that the mask names.
     pub(super) async fn update(
         &self,
-        traffic: CallerKind,
+        access: &CallAccess,
         draft: &SlotDraft,
         mask: Option<&FieldMask>,
         why: &ChangeReason,
         validate_only: bool,
     ) -> Result<Arc<SlotView>, Status> {
         let (node, slot, revision) = (self.node()?, &draft.settings.id, draft.revision);
+        access.check_slot(slot)?;
         let mut tries = UPDATE_TRIES;
         loop {
             tries -= 1;
@@ -79,7 +82,7 @@ impl Api {
             };
             let from = if revision == 0 { current.revision } else { revision };
             let change = Change::Update { definition, revision: from };
-            traffic.check_change(node, slot, &change)?;
+            access.check_change(node, slot, &change)?;
             match node.change(slot.clone(), change, why.clone(), validate_only).await {
                 Ok(view) => return wrong.map_or(Ok(view), Err),
                 // Another change came first. The next attempt finds out whether it matters to this caller.
@@ -96,7 +99,7 @@ impl Api {
 
     /// Returns the paths of the fields that changed since a revision, or nothing if the revision is not kept.
     fn changed_since(&self, slot: &SlotId, revision: u64) -> Vec<String> {
-        let Ok(view) = self.view(slot) else { return Vec::new() };
+        let Some(view) = self.current().and_then(|node| node.slot(slot)) else { return Vec::new() };
         let then = view.revisions.iter().find(|kept| kept.number == revision);
         let differences = then.map(|then| differences(&then.definition, &view.definition)).unwrap_or_default();
         differences.into_iter().map(|difference| difference.path).collect()
@@ -105,7 +108,7 @@ impl Api {
     /// Sets the availability of arms of a slot. Returns the slot and the number of arms.
     pub(super) async fn set_availability(
         &self,
-        traffic: CallerKind,
+        access: &CallAccess,
         actor: &Actor,
         request: SetArmAvailabilityRequest,
     ) -> Result<(Arc<SlotView>, usize), Status> {
@@ -115,12 +118,12 @@ impl Api {
         let arms = available.len();
         let change = Change::SetAvailability(available);
         let why = ChangeReason { author, reason, actor: actor.clone() };
-        Ok((self.change(traffic, &slot, change, why, validate_only).await?, arms))
+        Ok((self.change(access, &slot, change, why, validate_only).await?, arms))
     }
 
     pub(super) async fn stream_availability(
         &self,
-        traffic: CallerKind,
+        access: &CallAccess,
         actor: &Actor,
         mut requests: Streaming<SetArmAvailabilityRequest>,
     ) -> Result<StreamArmAvailabilityResponse, Status> {
@@ -138,7 +141,7 @@ impl Api {
                     "validate_only",
                     "cannot be in a stream; try the message with SetArmAvailability",
                 ))),
-                Ok(Some(request)) => self.set_availability(traffic, actor, request).await,
+                Ok(Some(request)) => self.set_availability(access, actor, request).await,
                 Err(status) => Err(status),
             };
             let (view, named) = done.map_err(|status| error::in_message(&status, messages))?;
@@ -153,7 +156,7 @@ impl Api {
     /// Turns the safe choice of one slot, or of all, on or off. Either all of them change or none does.
     pub(super) async fn safe_choice(
         &self,
-        traffic: CallerKind,
+        access: &CallAccess,
         slot: Option<SlotId>,
         on: bool,
         why: ChangeReason,
@@ -161,10 +164,10 @@ impl Api {
         let (node, change) = (self.node()?, Change::SetSafeChoice(on));
         match &slot {
             Some(slot) => {
-                self.view(slot)?;
-                traffic.check_change(node, slot, &change)?;
+                self.view(access, slot)?;
+                access.check_change(node, slot, &change)?;
             }
-            None => traffic.check_change_of_all(node)?,
+            None => access.check_change_of_all(node)?,
         }
         let changed = node.change_each(slot, change, why).await.map_err(|e| error::change(e, "slot_id"))?;
         let first = changed.iter().take(SLOTS_NAMED_MAX);

@@ -23,7 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use served::{Caller, ServerProcess, SlotModel, channel, clicks, create, median, quantile, request};
+use served::{BenchCaller, ServerProcess, SlotModel, channel, clicks, create, median, quantile, request};
 use slotwise::wire::proto::{
     RecordRewardsRequest, decision_service_client::DecisionServiceClient,
     feedback_service_client::FeedbackServiceClient,
@@ -42,7 +42,7 @@ const REPORT_EVERY: Duration = Duration::from_millis(50);
 const RUNS: usize = 3;
 
 /// Requests per second that are answered and learned.
-fn peak(runtime: &tokio::runtime::Runtime, server: &ServerProcess, caller: &mut Caller) -> f64 {
+fn peak(runtime: &tokio::runtime::Runtime, server: &ServerProcess, caller: &mut BenchCaller) -> f64 {
     let rates = (0..RUNS).map(|_| {
         let (before, begun) = (server.cpu(), Instant::now());
         runtime.block_on(caller.send(PEAK_REQUESTS));
@@ -100,7 +100,7 @@ fn main() {
     let seconds: f64 = std::env::var("SLOTWISE_BENCH_SECONDS").map_or(20.0, |text| text.parse().expect("seconds"));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let noop = ServerProcess::noop(None);
-    let mut to_noop = runtime.block_on(Caller::connect(&noop.address, "noop", false));
+    let mut to_noop = runtime.block_on(BenchCaller::connect(&noop.address, "noop", false));
     println!("latencies at half of the peak, from when a call was due, ms; {RUNS} runs of {seconds} s, medians\n");
     println!(
         "{:<9} {:>9} {:>19} {:>19} {:>12} {:>12}",
@@ -110,7 +110,7 @@ fn main() {
         let folder = tempfile::tempdir().expect("a folder");
         let server = ServerProcess::service(folder.path(), None);
         runtime.block_on(create(&server.address, model));
-        let mut caller = runtime.block_on(Caller::connect(&server.address, model.name(), true));
+        let mut caller = runtime.block_on(BenchCaller::connect(&server.address, model.name(), true));
         while caller.sent < TAUGHT {
             runtime.block_on(caller.send(4_000));
             server.drain();

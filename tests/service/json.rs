@@ -15,14 +15,14 @@ use crate::support::{InProcessServer, PATIENCE, slot, started};
 
 /// Answer over HTTP.
 #[derive(Debug)]
-struct HttpAnswer {
-    status: u16,
-    headers: String,
-    body: Value,
+pub(crate) struct HttpAnswer {
+    pub(crate) status: u16,
+    pub(crate) headers: String,
+    pub(crate) body: Value,
 }
 
 /// Sends a request as it stands and reads the answer to its end.
-async fn send(address: &str, head: &str, body: &[u8]) -> HttpAnswer {
+pub(crate) async fn send(address: &str, head: &str, body: &[u8]) -> HttpAnswer {
     send_part(address, head, body, body.len()).await
 }
 

@@ -3,10 +3,12 @@
 //! They are one program, because the client, the server and the runtime take longer to compile than the tests themselves.
 //! `cargo test --test service api` runs the tests of one module.
 
+mod access;
 mod api;
 mod backups;
 mod bad_input;
 mod cli;
+mod console;
 mod controls;
 mod demo;
 mod determinism;

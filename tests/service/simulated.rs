@@ -48,8 +48,8 @@ fn assert_refused<T: std::fmt::Debug>(result: Result<T, ClientError>) {
 async fn shop_and_simulator() -> (tempfile::TempDir, support::InProcessServer, Clients, Client, Client) {
     let (folder, server, clients) = started().await;
     let mut shop = Client::connect(&server.address).await.unwrap();
-    let options = CallOptions { simulated: true, timeout: None };
-    let simulator = Client::connect_with(&server.address, options).await.unwrap();
+    let options = CallOptions { simulated: true, ..CallOptions::default() };
+    let simulator = Client::connect_with(&server.address, &options).await.unwrap();
     shop.create_slot(&definition("offers", None), &ChangeReason::default(), false).await.unwrap();
     shop.create_slot(&definition("sim", Some(true)), &ChangeReason::default(), false).await.unwrap();
     (folder, server, clients, shop, simulator)

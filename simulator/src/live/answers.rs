@@ -137,6 +137,9 @@ impl LiveEpisode<'_> {
             ClientError::Refused(_)
             | ClientError::Unreachable { .. }
             | ClientError::Address(_)
+            | ClientError::Key
+            | ClientError::CaFile { .. }
+            | ClientError::NotGrpc
             | ClientError::Answer(_) => {
                 let slot = self.agents[policy].slot().clone();
                 self.failure.get_or_insert(LiveError::Refused { slot, index, why });

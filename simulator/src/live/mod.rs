@@ -167,12 +167,12 @@ impl LiveServer {
         runtime: &Handle,
         stop: CancellationToken,
     ) -> Result<Self, LiveError> {
-        let call_options = CallOptions { simulated: true, timeout: Some(PATIENCE) };
+        let call_options = CallOptions { simulated: true, timeout: Some(PATIENCE), ..CallOptions::default() };
         let connect = async {
-            let admin = Client::connect_with(&options.target, call_options).await?;
+            let admin = Client::connect_with(&options.target, &call_options).await?;
             let mut lines = Vec::new();
             for _ in 0..CONNECTIONS {
-                lines.push(Client::connect_with(&options.target, call_options).await?);
+                lines.push(Client::connect_with(&options.target, &call_options).await?);
             }
             Ok::<_, ClientError>((admin, lines))
         };

@@ -209,8 +209,8 @@ fn what_is_not_for_simulation_is_left_alone() {
         assert_eq!(client.get_slot("shop-uniform-1").await.unwrap().1, 1, "and it was not changed");
 
         // The server refuses simulated shoppers there, and learns nothing of them.
-        let call_options = CallOptions { simulated: true, timeout: None };
-        let mut simulated = Client::connect_with(&server.grpc, call_options).await.unwrap();
+        let call_options = CallOptions { simulated: true, ..CallOptions::default() };
+        let mut simulated = Client::connect_with(&server.grpc, &call_options).await.unwrap();
         let request = Request::new(shops.id.clone());
         let refused = simulated.decide_in_full(&request).await.unwrap_err().to_string();
         assert!(refused.contains("is for real shoppers"), "{refused}");

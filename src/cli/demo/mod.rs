@@ -46,6 +46,9 @@ pub(super) struct Demo {
     /// Seed of the shoppers: the same seed, the same shoppers.
     #[arg(long, value_name = "NUMBER", default_value_t = 7)]
     seed: u64,
+    /// Go on serving after the shoppers left, so that the console can be looked at, until Ctrl-C.
+    #[arg(long)]
+    stay: bool,
     /// Address of gRPC. Port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     grpc_address: Address,
@@ -74,14 +77,24 @@ impl Demo {
             length: Duration::from_secs(self.seconds),
         };
         say(format_args!("slotwise demo: gRPC on {}, HTTP on {}, seed {}", head.target, head.http, head.seed));
-        say(format_args!("meanwhile, elsewhere: slotwise report offers --target {}", head.target));
+        say(format_args!("watch it learn in a browser: {}/", head.http));
+        say(format_args!("or in another terminal: slotwise report offers --target {}", head.target));
 
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let mut serving =
             TaskTracker::new().spawn(async move { server::run(listeners, &config, stopped, || ()).await });
+        let stay = self.stay;
+        let play = async {
+            show(&head).await?;
+            if stay {
+                say(format_args!("the service goes on at {}/ until Ctrl-C", head.http));
+                enough(Duration::MAX).await?;
+            }
+            CommandResult::Ok(())
+        };
         let shown = tokio::select! {
-            shown = show(&head) => shown,
+            shown = play => shown,
             // The service stops by itself only after a failure.
             served = &mut serving => return Ok(served??),
         };

@@ -310,7 +310,14 @@ pub(super) fn summary(elapsed: Duration, board: &Board) -> Vec<String> {
             let (share, ideal) = (100.0 * lately.share(thing), 100.0 * tally.total.best_share(thing));
             format!("{mark} {id} {share:.0} % ({ideal:.0} %)")
         });
-        lines.push(format!("  {:<7} {}", place.id, top.collect::<Vec<_>>().join("  ")));
+        // Entries that have no room go, because a broken one cannot be read.
+        let mut line = format!("  {:<7}", place.id);
+        for entry in top {
+            if measure_text_width(&line) + 1 + measure_text_width(&entry) <= SUMMARY_WIDTH {
+                line.extend([" ", &entry, " "]);
+            }
+        }
+        lines.push(line.trim_end().to_owned());
     }
     for (place, PlaceTally { total, .. }) in
         places().iter().zip(&board.tallies).filter(|(_, tally)| tally.total.fallbacks > 0)

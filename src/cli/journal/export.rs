@@ -1,14 +1,14 @@
 //! `slotwise journal export`: a table of decisions for those who evaluate them. A file gets its name when it is whole.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     path::{Path, PathBuf},
 };
 
 use clap::ValueEnum;
 
 use super::{
-    super::{CommandResult, Data, output, progress::Meter, say},
+    super::{CommandResult, Data, output, progress::Meter, say, terminal::Escaping},
     time,
 };
 use crate::{
@@ -87,7 +87,13 @@ impl Export {
             return Err("this folder was written before there were pseudonyms and holds ids; start the service once, which gives it a key".into());
         }
         let Some(output) = self.output else {
-            return match write(&reader, &selection, names.as_ref(), style, io::stdout()) {
+            let stdout = io::stdout();
+            let written = if stdout.is_terminal() {
+                write(&reader, &selection, names.as_ref(), style, Escaping(stdout))
+            } else {
+                write(&reader, &selection, names.as_ref(), style, stdout)
+            };
+            return match written {
                 // The reader of the pipe has closed it.
                 Err(JoinError::Taker(why)) if why.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 Err(JoinError::Taker(why)) => Err(format!("cannot write to standard output: {why}").into()),

@@ -12,9 +12,15 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 
 use self::json::json;
 pub(super) use self::json::lift_json;
-use super::{CommandResult, ReportFormat, Target, figures::alert_line, say, table::fitted, terminal::printable};
+use super::{
+    CommandResult, ReportFormat, Target,
+    figures::alert_line,
+    say,
+    table::fitted,
+    terminal::{counted, printable},
+};
 use crate::{
-    client::{Client, PeriodReport, ReportPeriod},
+    client::{PeriodReport, ReportPeriod},
     engine::{
         AmountFormat, ArmReport, FloorAdvice, GoalChange, IfEverybody, Lift, PeriodFigures, SlotReport, WithheldFigure,
     },
@@ -46,7 +52,7 @@ impl Report {
     pub(super) async fn run(self) -> CommandResult {
         let last = self.last.map(|last| ReportPeriod::Last(i64::try_from(last.as_micros()).unwrap_or(i64::MAX)));
         let period = last.or(self.since.map(ReportPeriod::SinceRevision));
-        let report = Client::connect(&self.target.target).await?.period_report(&self.slot, period).await?;
+        let report = self.target.connect().await?.period_report(&self.slot, period).await?;
         match self.output {
             ReportFormat::Table => say(table(&report)),
             ReportFormat::Json => say(serde_json::to_string_pretty(&json(report))?),
@@ -84,10 +90,10 @@ fn summary_lines(report: &SlotReport, amounts: &AmountFormat) -> Vec<String> {
     vec![
         report.status.sentence.clone(),
         format!(
-            "{}: {} decisions, {} reward events, {} per decision",
+            "{}: {}, {}, {} per decision",
             report.slot,
-            report.counters.decisions,
-            report.counters.rewards,
+            counted(report.counters.decisions, "decision"),
+            counted(report.counters.rewards, "reward event"),
             amounts.amount(report.reward_per_decision())
         ),
         format!("model {}, {} dimensions, revision {}", report.model, report.dimensions, report.revision),
@@ -118,7 +124,8 @@ fn period_lines(period: &PeriodFigures, previous: &PeriodFigures, amounts: &Amou
     .flatten()
     .collect();
     let before = if previous.decisions > 0 { ", in brackets the period before" } else { "" };
-    vec![format!("since {}: {} decisions; {}{before}", time_text(period.from_us), period.decisions, ratios.join(", "))]
+    let decisions = counted(period.decisions, "decision");
+    vec![format!("since {}: {decisions}; {}{before}", time_text(period.from_us), ratios.join(", "))]
 }
 
 /// Facts that were learned apart from the arms' rewards, and the worth of exploring.

@@ -91,7 +91,7 @@ pub(super) struct Diff {
 impl Apply {
     pub(super) async fn run(self) -> CommandResult {
         let documents = self.files.read()?;
-        let mut client = Client::connect(&self.target.target).await?;
+        let mut client = self.target.connect().await?;
         if self.check {
             return say_all_differences(&mut client, &documents, self.unlisted, true).await;
         }
@@ -117,7 +117,7 @@ impl Apply {
 impl Diff {
     pub(super) async fn run(self) -> CommandResult {
         let documents = self.files.read()?;
-        let mut client = Client::connect(&self.target.target).await?;
+        let mut client = self.target.connect().await?;
         say_all_differences(&mut client, &documents, self.unlisted, self.check).await
     }
 }

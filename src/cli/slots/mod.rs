@@ -14,7 +14,7 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 
 use super::{CommandResult, Target, document::SlotDocument, say, say_document, table::fitted, terminal::printable};
 use crate::{
-    client::{Client, SlotSummary},
+    client::SlotSummary,
     config::user_name,
     slot::{ChangeReason, Definition, Named as _},
 };
@@ -121,7 +121,7 @@ impl SlotsArguments {
 }
 
 async fn list(target: &Target) -> CommandResult {
-    let slots = Client::connect(&target.target).await?.list_slots().await?;
+    let slots = target.connect().await?.list_slots().await?;
     if slots.is_empty() {
         say("no slots yet; make one with `slotwise slots apply -f FILE`");
         return Ok(());
@@ -146,7 +146,7 @@ async fn list(target: &Target) -> CommandResult {
 }
 
 async fn get(slot: &str, revision: Option<u64>, output: DocumentFormat, all: bool, target: &Target) -> CommandResult {
-    let mut client = Client::connect(&target.target).await?;
+    let mut client = target.connect().await?;
     let definition = match revision {
         None => client.get_slot(slot).await?.0,
         Some(revision) => client.get_revision(slot, revision).await?.definition,

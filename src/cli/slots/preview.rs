@@ -9,7 +9,7 @@ use super::{
     apply::{DocumentFiles, UnlistedArms, lines as difference_lines, make_plan},
 };
 use crate::{
-    client::{ChangePreview, Client},
+    client::ChangePreview,
     engine::{BeforeAfter, Estimate, PreviewArm, PreviewRule, PreviewSegment},
 };
 
@@ -38,7 +38,7 @@ pub(super) struct PreviewCommand {
 impl PreviewCommand {
     pub(super) async fn run(self) -> CommandResult {
         let documents = self.files.read()?;
-        let mut client = Client::connect(&self.target.target).await?;
+        let mut client = self.target.connect().await?;
         for (file, document) in documents {
             let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
             let plan = make_plan(&mut client, &document, self.unlisted).await.map_err(|why| failed(&why))?;

@@ -9,7 +9,7 @@ use super::{
     apply::lines,
 };
 use crate::{
-    client::{Client, SlotRevision},
+    client::SlotRevision,
     engine::Availability,
     slot::{Actor, ArmId, FieldError, Unavailable},
     wire::FieldDifference,
@@ -40,7 +40,7 @@ enum HistoryFormat {
 
 impl History {
     pub(super) async fn run(self) -> CommandResult {
-        let revisions = Client::connect(&self.target.target).await?.list_revisions(&self.slot, self.count).await?;
+        let revisions = self.target.connect().await?.list_revisions(&self.slot, self.count).await?;
         match self.output {
             HistoryFormat::Text => revisions.iter().for_each(say_revision),
             HistoryFormat::Json => say(serde_json::to_string_pretty(&revisions.iter().map(json).collect::<Vec<_>>())?),
@@ -105,7 +105,7 @@ pub(super) struct Rollback {
 impl Rollback {
     pub(super) async fn run(self) -> CommandResult {
         let Self { slot, revision, because, target } = self;
-        let mut client = Client::connect(&target.target).await?;
+        let mut client = target.connect().await?;
         let (_, before) = client.get_slot_settings(&slot).await?;
         let made = client.rollback_slot(&slot, revision, &because.why("rollback")).await?;
         if made == before {
@@ -157,7 +157,7 @@ impl Safe {
             return Err("give one slot, or --all: slotwise slots safe offers on".into());
         }
         let why = because.why(if state == OnOff::On { "safe on" } else { "safe off" });
-        let mut client = Client::connect(&target.target).await?;
+        let mut client = target.connect().await?;
         let (named, changed) = client.set_safe_choice(slot.as_deref(), state == OnOff::On, &why).await?;
         let word = if state == OnOff::On { "on" } else { "off" };
         for (slot, revision) in &named {
@@ -231,7 +231,7 @@ async fn set(
 ) -> CommandResult {
     let changes = arms.iter().map(|arm| Ok((ArmId::parse("ARM", arm)?, to)));
     let changes = changes.collect::<Result<Vec<_>, FieldError>>()?;
-    let mut client = Client::connect(&target.target).await?;
+    let mut client = target.connect().await?;
     let revision = client.set_arm_availability(slot, &changes, &because.why(command)).await?;
     let shown = if to.available == Some(true) { "may be shown" } else { "not shown" };
     say(format_args!("{slot}: {}: {shown} (revision {revision})", arms.join(", ")));

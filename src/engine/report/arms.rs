@@ -81,6 +81,13 @@ struct ListedArm {
     learned: Option<u32>,
 }
 
+impl ListedArm {
+    /// Returns whether the arm's rewards of money suffice for an interval.
+    fn has_interval(&self) -> bool {
+        matches!(self.summary.reward_interval(), RewardInterval::Known(_))
+    }
+}
+
 /// Counts of one arm.
 struct ArmCounts {
     all: ArmCounters,
@@ -105,7 +112,10 @@ pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
     let everybody = beliefs(view, &learned);
     let own = view.definition.arms.len();
     let plain = is_plain(view);
-    let known = (!plain && view.evaluation.everybody.settled() > 0).then_some(&everybody[..own]);
+    // The posterior of money is sure of itself after the first purchase. Until the rewards of every arm suffice for an
+    // interval, the arms are compared as widely as the noise of all of them together asks for.
+    let few = !unit && arms[..own].iter().any(|arm| arm.available && !arm.has_interval());
+    let known = ((!plain || few) && view.evaluation.everybody.settled() > 0).then_some(&everybody[..own]);
     let Standings { chances, losses, leader, value_remaining } = standings(&arms[..own], known, arms.len(), unit);
     let shown_in_all: u64 = arms.iter().map(|arm| arm.counts.all.shown).sum();
     let reports =
@@ -182,8 +192,7 @@ fn arm_counts(view: &SlotView, learned: Option<u32>) -> ArmCounts {
     ArmCounts { all, since_goal, learned_before }
 }
 
-/// Compares the slot's own arms by what each would earn if everybody got it, or by their posteriors if that is the same or if no
-/// reward of the policy's draws is known yet. The report lists `listed` arms.
+/// Compares the slot's own arms by what each would earn if everybody got it (`everybody`), or by their posteriors. The report lists `listed` arms.
 fn standings(arms: &[ListedArm], everybody: Option<&[EverybodyBelief]>, listed: usize, unit: bool) -> Standings {
     let normal: Option<Vec<NormalScore>> = everybody.map(|all| all.iter().map(|arm| arm.belief).collect());
     let chances = if let Some(normal) = &normal {
@@ -197,7 +206,8 @@ fn standings(arms: &[ListedArm], everybody: Option<&[EverybodyBelief]>, listed: 
         chances_best(&arms.iter().map(score).collect::<Vec<_>>())
     };
     let available: Vec<usize> = (0..arms.len()).filter(|&i| arms[i].available).collect();
-    let leader = available.iter().copied().max_by(|&a, &b| chances[a].total_cmp(&chances[b]));
+    // The first of arms that are equally likely.
+    let leader = available.iter().copied().rev().max_by(|&a, &b| chances[a].total_cmp(&chances[b]));
     let (available_losses, value_remaining) = if let Some(normal) = &normal {
         let beliefs: Vec<_> = available.iter().map(|&i| normal[i]).collect();
         losses_and_value_remaining(&beliefs, &available, leader)

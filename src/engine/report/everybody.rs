@@ -22,6 +22,8 @@ const CAUTION_SHOWINGS: f64 = 10.0;
 const ONE_LOOK: f64 = 1.96;
 /// Number of decisions within which a floor must make the figure known.
 pub(super) const FLOOR_DECISIONS: f64 = 10_000.0;
+/// Number of rewards of money from which on the posteriors of a slot's arms are taken for what they say.
+const MONEY_REWARDS_MIN: u64 = 20;
 /// Spread of the reward of an arm that nothing is known of, for rewards within [0, 1].
 const UNKNOWN_RATE: f64 = 0.3;
 
@@ -107,6 +109,12 @@ pub(super) fn is_plain(view: &SlotView) -> bool {
     view.learner.dimensions() <= 1 && view.definition.rules.iter().enumerate().all(alike)
 }
 
+/// Returns whether a slot for money has so few rewards that its posteriors are surer of themselves than they allow.
+fn has_few_rewards(view: &SlotView) -> bool {
+    !view.definition.goal.within_unit()
+        && view.arm_counters.iter().map(|counters| counters.rewarded).sum::<u64>() < MONEY_REWARDS_MIN
+}
+
 /// Comparison of arms by what they would earn if everybody got them, valid however often one looks.
 pub(in crate::engine) struct EverybodyComparison<'a> {
     view: &'a SlotView,
@@ -115,7 +123,8 @@ pub(in crate::engine) struct EverybodyComparison<'a> {
 impl<'a> EverybodyComparison<'a> {
     /// Creates the comparison, or returns `None` for a slot whose posterior says the same, and before any reward is known.
     pub(in crate::engine) fn new(view: &'a SlotView) -> Option<Self> {
-        (!is_plain(view) && view.evaluation.everybody.settled() > 0).then_some(Self { view })
+        let unlike = !is_plain(view) || has_few_rewards(view);
+        (unlike && view.evaluation.everybody.settled() > 0).then_some(Self { view })
     }
 
     /// Returns the belief about an arm, as wide as a statement that is looked at all the time asks for.
@@ -155,9 +164,11 @@ pub(super) fn beliefs(view: &SlotView, arms: &[Option<u32>]) -> Vec<EverybodyBel
         largest: if largest > 0.0 { largest } else { f64::NAN },
         least: if goal.rewards_cannot_be_negative() { 0.0 } else { f64::NEG_INFINITY },
     };
-    let spread = if goal.within_unit() { UNKNOWN_RATE } else { largest.abs() };
-    let spread = if spread.is_finite() && spread > 0.0 { spread } else { 1.0 };
     let guesses: Vec<f64> = of_arms.iter().flatten().filter_map(|of| of.guess()).collect();
+    // Before any figure is known the largest guess gives the unit of the rewards.
+    let size = if largest.is_finite() { largest.abs() } else { guesses.iter().fold(0.0, |most, g| g.abs().max(most)) };
+    let spread = if goal.within_unit() { UNKNOWN_RATE } else { size };
+    let spread = if spread.is_finite() && spread > 0.0 { spread } else { 1.0 };
     let level = if guesses.is_empty() { 0.0 } else { guesses.iter().sum::<f64>() / guesses.len() as f64 };
     let each = arms.iter().zip(&of_arms).zip(&figures);
     each.map(|((arm, of), figure)| {

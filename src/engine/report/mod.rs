@@ -25,7 +25,7 @@ pub use everybody::{FloorAdvice, IfEverybody, WithheldBecause, WithheldFigure};
 pub use lift::Lift;
 pub use ratio::RatioCheck;
 pub use segments::{FeatureSegments, SegmentArmReport, SegmentValueReport, WhoWantsWhat, segments};
-pub use shop::{ArmPeriod, KindCount, PeriodFigures, period_figures};
+pub use shop::{ArmPeriod, KindCount, PeriodFigures, period_figures, rewards_since};
 pub use status::{SlotStage, Status};
 
 use self::{

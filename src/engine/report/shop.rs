@@ -109,7 +109,11 @@ impl PeriodFigures {
 
 /// Computes the figures of the decisions made from `from_us` on and before `until_us`. Both are rounded down to five minutes, or to
 /// an hour or a day where only these are kept.
+///
+/// A period begins no earlier than the first step since the goal changed what it pays: rewards of different goals cannot be
+/// added.
 pub fn period_figures(view: &SlotView, from_us: i64, until_us: i64) -> PeriodFigures {
+    let from_us = rewards_since(view).map_or(from_us, |since_us| from_us.max(since_us)).min(until_us);
     let counts = view.series.total_between(from_us, until_us);
     let totals = counts.totals;
     let mut kinds: BTreeMap<u16, (i64, f64)> = BTreeMap::new();
@@ -135,6 +139,12 @@ pub fn period_figures(view: &SlotView, from_us: i64, until_us: i64) -> PeriodFig
         kinds,
         arms: counts.arms.iter().map(|arm| arm_period(view, &counts, arm.arm)).collect(),
     }
+}
+
+/// Returns the time from which on steps hold rewards of the present goal only, or `None` if the goal never changed what it pays.
+pub fn rewards_since(view: &SlotView) -> Option<i64> {
+    let changed_us = view.goal_sums.as_ref()?.at_us;
+    Some(view.series.step_end_us(changed_us).unwrap_or(changed_us))
 }
 
 fn kind_count(view: &SlotView, kind: u16, events: i64, value: f64) -> Option<KindCount> {

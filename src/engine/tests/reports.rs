@@ -139,3 +139,40 @@ fn the_report_names_features_that_are_not_used_as_they_were_sent() {
     let sentences: Vec<String> = notes.iter().map(|(_, note)| note.reason()).collect();
     assert!(sentences[0].contains("-999"), "{sentences:?}");
 }
+
+/// One purchase says next to nothing. A report that calls its arm the best, or the slot settled, is wrong two times in three.
+#[test]
+fn the_first_purchase_settles_nothing() {
+    for (decisions, with_context) in [(1, false), (4, false), (10, false), (1, true), (4, true), (10, true)] {
+        for value in [0.01, 59.9, 1e6] {
+            let mut world = StateHarness::new(definition(&["a", "b", "c"]));
+            world.update(|d| d.goal.kinds = vec![RewardKind { weight: 1.0, ..d.goal.kinds[1].clone() }]);
+            let mut last = None;
+            for _ in 0..decisions {
+                world.at_us += 1_000_000;
+                let mut request = request();
+                if with_context {
+                    request.context.insert("device".into(), Value::Text("phone".into()));
+                }
+                last = Some(world.decide(request));
+            }
+            world.reward("e", last.as_ref().unwrap(), "buy", Some(value));
+            let report = report(&world.state.slot("offers").unwrap().view());
+            let case = format!("{decisions} decisions, context {with_context}, {value}: {}", report.status.sentence);
+            assert_eq!(report.status.stage, crate::engine::SlotStage::Learning, "{case}");
+            assert!(!report.status.sentence.contains("no showing"), "{case}");
+            let most = report.arms.iter().map(|arm| arm.chance_best).fold(0.0, f64::max);
+            assert!(most < 0.9, "{case}: chance best {most}");
+        }
+    }
+}
+
+/// Arms that are equally likely to be the best have no leader.
+#[test]
+fn arms_that_nothing_is_known_of_have_no_leader() {
+    let mut world = StateHarness::new(definition(&["a", "b"]));
+    world.decide(request());
+    let report = report(&world.state.slot("offers").unwrap().view());
+    assert_eq!(report.status.stage, crate::engine::SlotStage::Learning);
+    assert!(report.status.sentence.contains("too early to tell which arm is the best"), "{}", report.status.sentence);
+}

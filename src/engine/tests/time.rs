@@ -91,3 +91,37 @@ fn sums_begin_again_when_the_goal_pays_something_else() {
     world.change(Change::Reset).unwrap();
     assert!(of(&world).goal_sums.is_none());
 }
+
+/// A period holds rewards of one goal only: clicks and money cannot be added.
+#[test]
+fn a_period_begins_after_the_goal_pays_something_else() {
+    const STEP_US: i64 = 5 * MINUTE_US;
+    let mut world = StateHarness::new(definition(&["a"]));
+    for i in 0..10 {
+        let decided = world.decide(request());
+        world.reward(&format!("c{i}"), &decided, "click", None);
+    }
+    let started_us = world.at_us;
+    let of = |world: &StateHarness| {
+        let view = world.state.slot("offers").unwrap().view();
+        (
+            crate::engine::period_figures(&view, started_us - HOUR_US, world.at_us + 1),
+            crate::engine::rewards_since(&view),
+        )
+    };
+    assert!((of(&world).0.reward - 10.0).abs() < 1e-9 && of(&world).1.is_none());
+    world.update(|d| d.goal.kinds = vec![RewardKind { weight: 1.0, cap: None, ..d.goal.kinds[1].clone() }]);
+    let first = world.decide(request());
+    world.reward("b0", &first, "buy", Some(30.0));
+    let (figures, since_us) = of(&world);
+    // The step of the change holds both, so that nothing can be said of it.
+    assert_eq!((figures.decisions, figures.reward), (0, 0.0));
+    let since_us = since_us.unwrap();
+    assert!(since_us % STEP_US == 0 && since_us > world.at_us && since_us <= world.at_us + STEP_US);
+    world.at_us = since_us + 1;
+    let second = world.decide(request());
+    world.reward("b1", &second, "buy", Some(30.0));
+    let (figures, _) = of(&world);
+    assert_eq!((figures.decisions, figures.from_us), (1, since_us));
+    assert!((figures.reward_per_decision().unwrap() - 30.0).abs() < 1e-9);
+}

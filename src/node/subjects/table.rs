@@ -19,10 +19,13 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::key::{PseudonymBytes, to_bytes};
-use crate::engine::Subject;
+use crate::{
+    engine::Subject,
+    journal::{ReadError, open_to_read},
+};
 
 /// Name of the table's file in the data folder.
 pub(in crate::node) const TABLE_FILE: &str = "subjects.sqlite3";
@@ -300,16 +303,11 @@ impl Names {
         Ok(Self(connection))
     }
 
-    /// Opens the table in a folder that is only read.
+    /// Opens the table in a folder that is only read. Nothing in the folder changes, unless a process owns it, whose own
+    /// files then serve.
     pub(in crate::node) fn open(folder: &Path) -> Result<Self, String> {
-        let file = folder.join(TABLE_FILE);
-        let log = folder.join(format!("{TABLE_FILE}-wal"));
-        // A table without a write-ahead log is open nowhere else, and can be read without leaving files behind.
-        let mode = if log.exists() { "ro" } else { "ro&immutable=1" };
-        let path = file.to_str().ok_or("its path is not UTF-8")?;
-        let path = path.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-        let connection = Connection::open_with_flags(format!("file:{path}?mode={mode}"), flags).map_err(said)?;
+        let connection = open_to_read(folder, &folder.join(TABLE_FILE))
+            .map_err(|why| if let ReadError::Open { why, .. } = why { why } else { why.to_string() })?;
         connection.busy_timeout(PATIENCE).map_err(said)?;
         connection.prepare("SELECT id FROM names WHERE pseudonym = ?").map_err(said)?;
         Ok(Self(connection))

@@ -144,3 +144,32 @@ fn long_records_are_followed_and_what_was_dropped_stays_dropped() {
     assert_eq!((carved.trimmed(), carved.identity().is_some()), (100, true));
     assert!((101..=200).all(|i| carved.record(i).unwrap().body == long(i).body));
 }
+
+/// A service that was killed leaves the log of its table of subjects. SQLite would write an index beside it for a reader.
+#[tokio::test]
+async fn a_table_of_subjects_with_a_log_is_only_read() {
+    let mut world = TestNode::new();
+    let crashed = killed(&mut world).await;
+    let table = rusqlite::Connection::open(crashed.path().join("subjects.sqlite3")).unwrap();
+    table
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             CREATE TABLE IF NOT EXISTS names (pseudonym BLOB PRIMARY KEY, id TEXT NOT NULL, seen INTEGER NOT NULL) STRICT;
+             INSERT OR REPLACE INTO names VALUES (zeroblob(16), 'ann', 1);",
+        )
+        .unwrap();
+    let (case, place) = (copy(crashed.path()), tempfile::tempdir().unwrap());
+    drop(table);
+    assert!(fs::metadata(case.path().join("subjects.sqlite3-wal")).unwrap().len() > 0);
+    for index in [true, false] {
+        if !index {
+            fs::remove_file(case.path().join("subjects.sqlite3-shm")).unwrap();
+        }
+        let target = place.path().join(format!("index-{index}"));
+        assert_eq!(salvaged(case.path(), &target).left_out, Vec::<String>::new());
+        let copied = rusqlite::Connection::open(target.join("subjects.sqlite3")).unwrap();
+        let id: String =
+            copied.query_row("SELECT id FROM names WHERE pseudonym = zeroblob(16)", [], |row| row.get(0)).unwrap();
+        assert_eq!(id, "ann");
+    }
+}

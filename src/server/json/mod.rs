@@ -8,7 +8,7 @@
 //! as those of the gRPC port, and an error has the same code, text and fields, as problem details of RFC 9457.
 //!
 //! A request must be of the type `application/json`. A page of another site cannot send that without asking first, and
-//! nothing here allows it.
+//! only the origins that are configured, and those of publishable keys, are allowed.
 //!
 //! Deliberately not here: streams, which have no unary form.
 
@@ -36,18 +36,19 @@ use tonic::{Code, Status, service::Routes, transport::server::TcpConnectInfo};
 use tonic_types::pb::FILE_DESCRIPTOR_SET as ERROR_DETAILS;
 use tower::Service as _;
 
-use self::problem::HttpProblem;
+pub(super) use self::problem::{HttpProblem, http_status};
 use super::{
     calls::{CallLimits, OpenCall},
     connections::Incoming,
 };
 use crate::{
+    access::Caller,
     slot::limits::{ANSWER_BYTES_MAX, MESSAGE_BYTES_MAX},
-    wire::{proto::DESCRIPTORS, too_much},
+    wire::{SIMULATED, proto::DESCRIPTORS, too_much},
 };
 
 /// Headers of a request that its call takes over.
-const PASSED_ON: [&str; 3] = ["x-request-id", "user-agent", "grpc-timeout"];
+const PASSED_ON: [&str; 4] = ["x-request-id", "user-agent", "grpc-timeout", SIMULATED];
 
 /// Bytes of the message in an answer: that of the arms and of what stands around them.
 const REPLY_BYTES_MAX: usize = 2 * ANSWER_BYTES_MAX;
@@ -76,6 +77,13 @@ struct Gateway {
 /// Address of a client of the HTTP port.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct HttpPeer(SocketAddr);
+
+impl HttpPeer {
+    /// Address of the client.
+    pub(super) fn address(self) -> SocketAddr {
+        self.0
+    }
+}
 
 impl Connected<IncomingStream<'_, Incoming>> for HttpPeer {
     fn connect_info(stream: IncomingStream<'_, Incoming>) -> Self {
@@ -138,7 +146,7 @@ impl Gateway {
         let answered = async {
             let json = read(body, &open).await?;
             let message = message::read(method.input.clone(), &json)?;
-            let reply = self.call(method, &parts.headers, peer, &message).await?;
+            let reply = self.call(method, &parts, peer, &message).await?;
             message::write(method.output.clone(), reply)
         };
         let late = |_| {
@@ -170,7 +178,7 @@ impl Gateway {
     async fn call(
         &self,
         method: &JsonMethod,
-        headers: &HeaderMap,
+        parts: &http::request::Parts,
         peer: SocketAddr,
         message: &DynamicMessage,
     ) -> Result<Bytes, HttpProblem> {
@@ -179,12 +187,15 @@ impl Gateway {
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers");
         for name in PASSED_ON {
-            if let Some(value) = headers.get(name) {
+            if let Some(value) = parts.headers.get(name) {
                 request = request.header(name, value);
             }
         }
         let mut request = request.body(Body::from(message::framed(message)?)).map_err(HttpProblem::internal)?;
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: Some(peer) });
+        if let Some(caller) = parts.extensions.get::<Arc<Caller>>() {
+            request.extensions_mut().insert(Arc::clone(caller));
+        }
         let Ok(response) = self.services.clone().call(request).await;
         let (parts, body) = response.into_parts();
         refused(&parts.headers)?;
@@ -227,7 +238,10 @@ async fn read(mut body: Body, open: &OpenCall) -> Result<Vec<u8>, HttpProblem> {
     }
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|why| HttpProblem::new(StatusCode::BAD_REQUEST, "CANCELLED", why.to_string()))?;
+        let frame = frame.map_err(|why| {
+            let message = format!("the request ended before its body was whole: {why}");
+            HttpProblem::new(StatusCode::REQUEST_TIMEOUT, "DEADLINE_EXCEEDED", message)
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > MESSAGE_BYTES_MAX {
             return Err(too_long());

@@ -13,7 +13,7 @@ use tonic_types::StatusExt as _;
 /// Error of a call.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
-pub(super) struct HttpProblem(Box<HttpProblemDetails>);
+pub(in crate::server) struct HttpProblem(Box<HttpProblemDetails>);
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct HttpProblemDetails {
@@ -75,7 +75,7 @@ impl HttpProblem {
 }
 
 /// Returns the HTTP code of a gRPC code, by the table in google/rpc/code.proto.
-fn http_status(code: Code) -> StatusCode {
+pub(in crate::server) fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::served::{Caller, CpuTime, ServerProcess, SlotModel, create, median, quantile};
+use crate::served::{BenchCaller, CpuTime, ServerProcess, SlotModel, create, median, quantile};
 
 /// Runs of which the median is reported.
 const RUNS: usize = 5;
@@ -42,7 +42,7 @@ struct TransportRow {
 fn run(
     runtime: &tokio::runtime::Runtime,
     server: &ServerProcess,
-    caller: &mut Caller,
+    caller: &mut BenchCaller,
 ) -> (CpuTime, f64, Vec<Duration>) {
     let (before, begun) = (server.cpu(), Instant::now());
     let latencies = runtime.block_on(caller.send(REQUESTS));
@@ -67,14 +67,14 @@ pub(crate) fn measure_transport() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let cores = std::env::var("SLOTWISE_BENCH_CORES").ok();
     let noop = ServerProcess::noop(cores.as_deref());
-    let mut to_noop = runtime.block_on(Caller::connect(&noop.address, "noop", false));
+    let mut to_noop = runtime.block_on(BenchCaller::connect(&noop.address, "noop", false));
     runtime.block_on(to_noop.send(10_000));
     let mut rows = Vec::new();
     for model in [SlotModel::Default, SlotModel::Linear] {
         let folder = tempfile::tempdir().expect("a folder");
         let server = ServerProcess::service(folder.path(), cores.as_deref());
         runtime.block_on(create(&server.address, model));
-        let mut caller = runtime.block_on(Caller::connect(&server.address, model.name(), true));
+        let mut caller = runtime.block_on(BenchCaller::connect(&server.address, model.name(), true));
         for stage in stages() {
             while caller.sent < stage {
                 let part = (stage - caller.sent).min(4_000);
@@ -94,8 +94,8 @@ pub(crate) fn measure_transport() {
 
 fn measure(
     runtime: &tokio::runtime::Runtime,
-    (server, caller): (&ServerProcess, &mut Caller),
-    (noop, to_noop): (&ServerProcess, &mut Caller),
+    (server, caller): (&ServerProcess, &mut BenchCaller),
+    (noop, to_noop): (&ServerProcess, &mut BenchCaller),
     name: String,
 ) -> TransportRow {
     let mut runs = Vec::new();

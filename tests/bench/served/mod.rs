@@ -279,7 +279,7 @@ pub(crate) async fn create(address: &str, of: SlotModel) {
 }
 
 /// Caller with connections, which numbers its requests.
-pub(crate) struct Caller {
+pub(crate) struct BenchCaller {
     channels: Vec<Channel>,
     slot: String,
     /// Number of requests so far.
@@ -287,7 +287,7 @@ pub(crate) struct Caller {
     reports: bool,
 }
 
-impl Caller {
+impl BenchCaller {
     /// Connects. A caller that `reports` sends events of what it was answered.
     pub(crate) async fn connect(address: &str, slot: &str, reports: bool) -> Self {
         let mut channels = Vec::new();

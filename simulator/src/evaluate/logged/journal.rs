@@ -51,6 +51,7 @@ const JSONS: [&str; 10] = [
 struct ExportedRow {
     decision_id: Option<String>,
     slot: String,
+    #[serde(deserialize_with = "time_text")]
     time: String,
     subject_id: Option<String>,
     session_id: Option<String>,
@@ -78,6 +79,7 @@ struct ExportedCandidate {
 
 #[derive(Debug, Deserialize)]
 struct ExportedEvent {
+    #[serde(deserialize_with = "time_text")]
     time: String,
     arm: Option<String>,
     reversed: bool,
@@ -93,6 +95,21 @@ enum ExportedValue {
     Text(String),
     Vector(Vec<f32>),
     Texts(Vec<String>),
+}
+
+/// Time as programs write it: a text, or a number that counts since 1970.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a time, as a text or as a number that counts since 1970")]
+enum ExportedTime {
+    Text(String),
+    Number(serde_json::Number),
+}
+
+fn time_text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(match ExportedTime::deserialize(from)? {
+        ExportedTime::Text(text) => text,
+        ExportedTime::Number(number) => number.to_string(),
+    })
 }
 
 fn features<'de, D: Deserializer<'de>>(from: D) -> Result<Features, D::Error> {

@@ -20,8 +20,8 @@ pub struct Remote {
 impl Remote {
     /// Connects to the server at `target`, `http://host:port`.
     pub async fn connect(target: &str) -> Result<Self, ServiceError> {
-        let options = CallOptions { simulated: true, timeout: None };
-        Ok(Self { client: Client::connect_with(target, options).await? })
+        let options = CallOptions { simulated: true, ..CallOptions::default() };
+        Ok(Self { client: Client::connect_with(target, &options).await? })
     }
 }
 

@@ -6,6 +6,7 @@
 //! * The output is GitHub's flavour of Markdown.
 //! * Names remain text within their cell, whatever they contain.
 
+use super::metric_unit::show_estimate;
 use std::fmt::Write as _;
 
 use crate::{
@@ -88,9 +89,9 @@ fn policies(out: &mut String, report: &RunReport) {
             out,
             "| {} | {} | {} | {} | {left} | {} |",
             escaped(&policy.name),
-            Unit::Plain.show_estimate(&policy.reward_per_decision),
+            show_estimate(Unit::Plain, &policy.reward_per_decision),
             phrase::lift(report, policy),
-            Unit::Plain.show_estimate(&policy.regret_per_decision),
+            show_estimate(Unit::Plain, &policy.regret_per_decision),
             sparkline(&regret(policy), 0.0, highest, BARS),
         );
     }
@@ -159,9 +160,9 @@ fn segments(out: &mut String, report: &RunReport) {
                 escaped(&segment.segment),
                 escaped(&policy.name),
                 Unit::Part.show_fixed(segment.share, 1),
-                Unit::Plain.show_estimate(&segment.reward_per_decision),
+                show_estimate(Unit::Plain, &segment.reward_per_decision),
                 phrase::estimate(Unit::Part, segment.lift.as_ref()),
-                Unit::Plain.show_estimate(&segment.regret_per_decision),
+                show_estimate(Unit::Plain, &segment.regret_per_decision),
             );
         }
     }

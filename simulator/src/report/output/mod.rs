@@ -16,8 +16,9 @@
 pub mod html;
 pub mod junit;
 pub mod markdown;
-mod markup;
-mod number;
+mod metric_unit;
 mod phrase;
 #[cfg(test)]
 mod sample;
+
+use slotwise::chart::{markup, number};

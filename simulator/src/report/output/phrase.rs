@@ -1,5 +1,6 @@
 //! Phrases that all outputs share.
 
+use super::metric_unit::{show_estimate, unit_of};
 use std::fmt::Write as _;
 
 use crate::{
@@ -73,13 +74,13 @@ pub(super) fn measured(check: &CheckReport) -> String {
         Some(statistic) if check.metric == Metric::PropensityCalibration.name() => {
             format!("χ² {} per degree of freedom", Unit::Plain.show(statistic))
         }
-        Some(mean) => Unit::of_metric(&check.metric).show_interval(mean, interval),
+        Some(mean) => unit_of(&check.metric).show_interval(mean, interval),
     }
 }
 
 /// The bounds of a check.
 pub(super) fn bounds(check: &CheckReport) -> String {
-    let unit = Unit::of_metric(&check.metric);
+    let unit = unit_of(&check.metric);
     match (check.min, check.max) {
         (Some(min), Some(max)) => format!("{} to {}", unit.show(min), unit.show(max)),
         (Some(min), None) => format!("≥ {}", unit.show(min)),
@@ -96,7 +97,7 @@ pub(super) fn after_name(check: &CheckReport) -> &str {
 
 /// An estimate, or the text of an unknown number.
 pub(super) fn estimate(unit: Unit, estimate: Option<&IntervalEstimate>) -> String {
-    estimate.map_or(UNKNOWN.to_owned(), |estimate| unit.show_estimate(estimate))
+    estimate.map_or(UNKNOWN.to_owned(), |estimate| show_estimate(unit, estimate))
 }
 
 /// A policy's lift, or that it is the baseline.
@@ -119,7 +120,7 @@ pub(super) fn headline(report: &RunReport) -> Option<String> {
     let mut text = if let (Some(lift), Some(baseline)) = (&policy.lift, &report.baseline) {
         compared(&policy.name, lift, baseline)
     } else {
-        let reward = Unit::Plain.show_estimate(&policy.reward_per_decision);
+        let reward = show_estimate(Unit::Plain, &policy.reward_per_decision);
         format!("“{}” earns {reward} per decision.", policy.name)
     };
     if let Some(left) = regret_left(policy) {

@@ -47,8 +47,8 @@ impl Connections {
         for _ in 0..CONNECTIONS {
             let unreachable = |source| ClientError::Unreachable { target: target.to_owned(), source };
             let channel = endpoint.connect().await.map_err(unreachable)?;
-            let interceptor = CallInterceptor::from(CallOptions { simulated: true, timeout: None });
-            let decisions = DecisionServiceClient::with_interceptor(channel.clone(), interceptor);
+            let interceptor = CallInterceptor::new(&CallOptions { simulated: true, ..CallOptions::default() })?;
+            let decisions = DecisionServiceClient::with_interceptor(channel.clone(), interceptor.clone());
             let feedback = FeedbackServiceClient::with_interceptor(channel, interceptor);
             connections.push(SoakConnection { decisions, feedback });
         }

@@ -210,12 +210,24 @@ fn undecided(report: &SlotReport, leader: &ArmReport, amounts: &AmountFormat) ->
         );
         return Status::new(SlotStage::Settled, sentence);
     }
+    if !leads(report, leader) {
+        let sentence = format!("Learning: it is too early to tell which arm is the best{holdout}.");
+        return Status::new(SlotStage::Learning, sentence);
+    }
     let remaining = report.value_remaining.map_or_else(
         || "It is too early to tell what another arm could add".to_owned(),
         |value| format!("Another arm could still add at most {} (95 % sure)", amounts.amount(value)),
     );
     let sentence = format!("Learning: '{}' leads with {}{holdout}. {remaining}.", leader.arm, range(amounts, leader));
     Status::new(SlotStage::Learning, sentence)
+}
+
+/// Returns whether an arm was shown and is likelier to be the best than each other arm that may be shown.
+fn leads(report: &SlotReport, leader: &ArmReport) -> bool {
+    /// Difference of chances up to which two arms are equally likely.
+    const EQUAL: f64 = 1e-6;
+    let others = report.arms.iter().filter(|arm| arm.available && arm.arm != leader.arm);
+    leader.shown > 0 && others.into_iter().all(|arm| arm.chance_best < leader.chance_best - EQUAL)
 }
 
 /// Returns the sentence about different arms for different shoppers.

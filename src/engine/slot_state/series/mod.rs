@@ -269,6 +269,14 @@ impl TimeSeries {
         found
     }
 
+    /// Returns the end of the step that a time lies in, at the resolution in which that step is kept, or `None` if no decision of
+    /// that step is kept.
+    pub fn step_end_us(&self, at_us: i64) -> Option<i64> {
+        let holds = |(queue, step): &(&StepQueue, SeriesStep)| find(queue, step.start_us(at_us)).is_some();
+        let (_, step) = self.steps.iter().zip(SeriesStep::ALL).find(holds)?;
+        Some(step.start_us(at_us) + step.us())
+    }
+
     /// Returns the counts of all steps that start from `from_us` on and before `until_us`, in the finest resolution that is kept.
     pub fn total_between(&self, from_us: i64, until_us: i64) -> SeriesCounts {
         let mut total = SeriesCounts::starting_at(from_us);

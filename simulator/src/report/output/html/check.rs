@@ -1,5 +1,6 @@
 //! The list of checks: the result of each as a sentence, and the measured value against its bounds as a picture.
 
+use super::super::metric_unit::unit_of;
 use crate::report::{CheckOutcome, CheckReport, RunReport};
 
 use super::{
@@ -77,7 +78,7 @@ fn picture(out: &mut Markup, check: &CheckReport) {
     let room = if high > low { (high - low) * 0.16 } else { estimate.abs().max(1.0) * 0.1 };
     let (low, high) = (low - room, high + room);
     let x = |number: f64| 4.0 + (number - low) / (high - low) * (WIDTH - 8.0);
-    let unit = Unit::of_metric(&check.metric);
+    let unit = unit_of(&check.metric);
 
     let label = format!("measured {}, asked {}", phrase::measured(check), phrase::bounds(check));
     let view = format!("0 0 {} {}", px(WIDTH), px(HEIGHT));

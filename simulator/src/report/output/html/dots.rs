@@ -1,5 +1,6 @@
 //! Numbers with intervals in rows: the results of each segment.
 
+use super::super::metric_unit::show_estimate;
 use std::fmt::Write as _;
 
 use crate::report::{IntervalEstimate, PolicyReport, RunReport, SegmentReport};
@@ -86,7 +87,7 @@ pub(super) fn write(out: &mut Markup, report: &RunReport, of: SegmentMeasure) {
                 let segment = policy.segments.iter().find(|segment| segment.segment == *name);
                 if let Some(estimate) = segment.and_then(|segment| of.estimate(segment)) {
                     let y = top + GAP / 2.0 + LINE * (line as f64 + 0.5);
-                    let tells = format!("{name}\n{}: {}", policy.name, unit.show_estimate(&estimate));
+                    let tells = format!("{name}\n{}: {}", policy.name, show_estimate(unit, &estimate));
                     interval(out, &plot, y, *number, &estimate, &tells);
                 }
             }
@@ -106,7 +107,7 @@ fn segment_numbers(shown: &[(usize, &PolicyReport)], of: SegmentMeasure, estimat
                 policy.name.clone(),
                 Unit::Part.show_fixed(segment.share, 1),
                 text,
-                Unit::Plain.show_estimate(&segment.reward_per_decision),
+                show_estimate(Unit::Plain, &segment.reward_per_decision),
             ]);
         }
     }

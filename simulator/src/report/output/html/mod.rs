@@ -16,14 +16,15 @@ mod check;
 mod course;
 mod curve;
 mod dots;
-mod figure;
 mod latency;
-mod plot;
 mod share;
 #[cfg(test)]
 mod tests;
 
+use super::metric_unit::show_estimate;
 use std::fmt::Write as _;
+
+use slotwise::chart::{figure, plot};
 
 use crate::{
     report::show,
@@ -37,7 +38,7 @@ use super::{
 };
 use figure::NumberTable;
 
-const STYLE: &str = include_str!("page.css");
+const STYLE: &str = slotwise::chart::STYLE;
 const SCRIPT: &str = include_str!("page.js");
 
 /// Content security policy of the page: it may load nothing but itself.
@@ -187,11 +188,11 @@ fn policies(out: &mut Markup, report: &RunReport) {
     let row = |policy: &PolicyReport| {
         vec![
             policy.name.clone(),
-            Unit::Plain.show_estimate(&policy.reward_per_decision),
+            show_estimate(Unit::Plain, &policy.reward_per_decision),
             phrase::lift(report, policy),
-            Unit::Plain.show_estimate(&policy.regret_per_decision),
+            show_estimate(Unit::Plain, &policy.regret_per_decision),
             of_uniform(policy),
-            Unit::Plain.show_estimate(&policy.regret_total),
+            show_estimate(Unit::Plain, &policy.regret_total),
             Unit::Part.show_fixed(policy.exploring, 1),
         ]
     };

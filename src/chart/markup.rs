@@ -13,11 +13,11 @@
 use std::fmt::{self, Display, Write};
 
 /// Attributes of an element. Their names are from this source code; their values may be any text.
-pub(super) type Attributes<'a> = &'a [(&'static str, &'a str)];
+pub type Attributes<'a> = &'a [(&'static str, &'a str)];
 
 /// A document that grows.
 #[derive(Debug, Default)]
-pub(super) struct Markup {
+pub struct Markup {
     text: String,
 }
 
@@ -45,25 +45,25 @@ impl Write for Escaped<'_> {
 
 impl Markup {
     /// An empty document that begins with `prologue`.
-    pub(super) fn beginning(prologue: &'static str) -> Self {
+    pub fn beginning(prologue: &'static str) -> Self {
         Self { text: prologue.to_owned() }
     }
 
     /// Writes text, escaped.
-    pub(super) fn text(&mut self, text: impl Display) -> &mut Self {
+    pub fn text(&mut self, text: impl Display) -> &mut Self {
         // Writing to a string cannot fail.
         let _ = write!(Escaped(&mut self.text), "{text}");
         self
     }
 
     /// Writes text from this source code, which may contain markup.
-    pub(super) fn trusted(&mut self, text: &'static str) -> &mut Self {
+    pub fn trusted(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);
         self
     }
 
     /// Writes an element with its end tag. `inside` writes the contents.
-    pub(super) fn element(&mut self, tag: &'static str, attributes: Attributes<'_>, inside: impl FnOnce(&mut Self)) {
+    pub fn element(&mut self, tag: &'static str, attributes: Attributes<'_>, inside: impl FnOnce(&mut Self)) {
         self.open(tag, attributes);
         self.text.push('>');
         inside(self);
@@ -71,14 +71,14 @@ impl Markup {
     }
 
     /// Writes an element that contains text.
-    pub(super) fn leaf(&mut self, tag: &'static str, attributes: Attributes<'_>, text: impl Display) {
+    pub fn leaf(&mut self, tag: &'static str, attributes: Attributes<'_>, text: impl Display) {
         self.element(tag, attributes, |out| {
             out.text(text);
         });
     }
 
     /// Writes an element without an end tag: one of HTML's void elements or SVG's shapes.
-    pub(super) fn empty(&mut self, tag: &'static str, attributes: Attributes<'_>) {
+    pub fn empty(&mut self, tag: &'static str, attributes: Attributes<'_>) {
         self.open(tag, attributes);
         self.text.push_str("/>");
     }
@@ -93,7 +93,7 @@ impl Markup {
     }
 
     /// The finished document.
-    pub(super) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         self.text
     }
 }

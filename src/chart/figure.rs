@@ -7,22 +7,22 @@
 //! * The numbers that are drawn are in the table.
 
 use super::{
-    super::markup::Markup,
+    markup::Markup,
     plot::{WIDTH, px, series_class, shape},
 };
 
 /// An entry of a legend.
 #[derive(Debug)]
-pub(super) struct LegendEntry {
+pub struct LegendEntry {
     /// Name of the drawn thing.
-    pub(super) name: String,
+    pub name: String,
     /// Sign with which it is drawn.
-    pub(super) sign: LegendSign,
+    pub sign: LegendSign,
 }
 
 /// Sign of a drawn thing.
 #[derive(Debug)]
-pub(super) enum LegendSign {
+pub enum LegendSign {
     /// The line of a policy.
     Line(usize),
     /// The mark of a policy.
@@ -35,28 +35,33 @@ pub(super) enum LegendSign {
 
 /// A table of numbers whose first column names the rows.
 #[derive(Debug)]
-pub(super) struct NumberTable {
-    pub(super) header: Vec<String>,
-    pub(super) rows: Vec<Vec<String>>,
+pub struct NumberTable {
+    /// Names of the columns.
+    pub header: Vec<String>,
+    /// Rows of as many cells.
+    pub rows: Vec<Vec<String>>,
 }
 
 /// A figure without its drawing.
 #[derive(Debug)]
-pub(super) struct Figure {
+pub struct Figure {
     /// Id of the figure, unique in the page.
-    pub(super) id: String,
-    pub(super) title: String,
+    pub id: String,
+    /// Title of the figure.
+    pub title: String,
     /// Explanation in a sentence or two.
-    pub(super) note: String,
+    pub note: String,
     /// Description of the drawing for readers who do not see it.
-    pub(super) description: String,
-    pub(super) legend: Vec<LegendEntry>,
-    pub(super) numbers: NumberTable,
+    pub description: String,
+    /// Names of the drawn things.
+    pub legend: Vec<LegendEntry>,
+    /// Numbers that are drawn.
+    pub numbers: NumberTable,
 }
 
 impl Figure {
     /// Writes the figure, `height` units high.
-    pub(super) fn write(&self, out: &mut Markup, height: f64, draw: impl FnOnce(&mut Markup)) {
+    pub fn write(&self, out: &mut Markup, height: f64, draw: impl FnOnce(&mut Markup)) {
         out.trusted("\n").element("figure", &[("id", &self.id)], |out| {
             out.element("figcaption", &[], |out| {
                 out.leaf("h3", &[], &self.title);
@@ -118,7 +123,7 @@ impl LegendEntry {
 
 impl NumberTable {
     /// Writes the numbers as a table with a caption.
-    pub(super) fn write(&self, out: &mut Markup, caption: &str) {
+    pub fn write(&self, out: &mut Markup, caption: &str) {
         out.element("table", &[], |out| {
             out.leaf("caption", &[], caption);
             out.element("thead", &[], |out| {
@@ -146,7 +151,7 @@ impl NumberTable {
 }
 
 /// Writes a part of a drawing that shows `tells` when pointed at.
-pub(super) fn spot(out: &mut Markup, tells: &str, inside: impl FnOnce(&mut Markup)) {
+pub fn spot(out: &mut Markup, tells: &str, inside: impl FnOnce(&mut Markup)) {
     out.element("g", &[("class", "spot")], |out| {
         out.leaf("title", &[], tells);
         inside(out);

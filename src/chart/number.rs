@@ -5,21 +5,15 @@
 //! * A number with an interval shows two digits of the interval's half width; any other shows four digits.
 //! * The same number always gives the same text.
 
-use crate::{report::IntervalEstimate, scenario::Metric};
-use serde::{
-    Deserialize as _,
-    de::value::{Error, StrDeserializer},
-};
-
 /// Text of an unknown number.
-pub(super) const UNKNOWN: &str = "–";
+pub const UNKNOWN: &str = "–";
 
 /// Greatest number of decimals.
 const DECIMALS_MAX: usize = 9;
 
 /// Unit of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub enum Unit {
     /// No unit, or units of the slot's goal.
     Plain,
     /// A part of a whole, shown in percent.
@@ -29,31 +23,8 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    /// The unit of a metric by its name. An unknown metric has none.
-    pub(super) fn of_metric(metric: &str) -> Self {
-        let Ok(metric) = Metric::deserialize(StrDeserializer::<Error>::new(metric)) else { return Self::Plain };
-        match metric {
-            Metric::Lift
-            | Metric::Share
-            | Metric::IntervalCoverage
-            | Metric::PopulationCoverage
-            | Metric::FiguresShown
-            | Metric::WhoWantsWhat
-            | Metric::RightArm
-            | Metric::FalseConfidence
-            | Metric::CountedError
-            | Metric::FallbackShare => Self::Part,
-            Metric::P99Latency => Self::Milliseconds,
-            Metric::RewardPerDecision
-            | Metric::RegretPerDecision
-            | Metric::RegretLastTenth
-            | Metric::DecisionsToAdapt
-            | Metric::PropensityCalibration => Self::Plain,
-        }
-    }
-
     /// Factor by which a number is multiplied before it is shown.
-    pub(super) fn factor(self) -> f64 {
+    pub fn factor(self) -> f64 {
         if self == Self::Part { 100.0 } else { 1.0 }
     }
 
@@ -66,7 +37,7 @@ impl Unit {
     }
 
     /// A number with at most four significant digits, without trailing zeros.
-    pub(super) fn show(self, number: f64) -> String {
+    pub fn show(self, number: f64) -> String {
         let number = number * self.factor();
         let text = fixed(number, decimals_for(number, 4));
         let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
@@ -74,12 +45,12 @@ impl Unit {
     }
 
     /// A number with this many decimals, such as those of `ticks` for an axis.
-    pub(super) fn show_fixed(self, number: f64, decimals: usize) -> String {
+    pub fn show_fixed(self, number: f64, decimals: usize) -> String {
         format!("{}{}", fixed(number * self.factor(), decimals), self.suffix())
     }
 
     /// A number and its interval: "5.1 % (4.2 % to 6.0 %)".
-    pub(super) fn show_interval(self, mean: f64, interval: Option<(f64, f64)>) -> String {
+    pub fn show_interval(self, mean: f64, interval: Option<(f64, f64)>) -> String {
         let Some((low, high)) = interval.filter(|(low, high)| low.is_finite() && high.is_finite()) else {
             return self.show(mean);
         };
@@ -91,13 +62,8 @@ impl Unit {
         format!("{mean} ({low} to {high})")
     }
 
-    /// An estimate and its interval.
-    pub(super) fn show_estimate(self, estimate: &IntervalEstimate) -> String {
-        self.show_interval(estimate.mean, estimate.low.zip(estimate.high))
-    }
-
     /// A number and its standard error, if there is one: "0.123 ± 0.004".
-    pub(super) fn show_error(self, mean: f64, standard_error: Option<f64>) -> String {
+    pub fn show_error(self, mean: f64, standard_error: Option<f64>) -> String {
         match standard_error.filter(|error| *error > 0.0 && error.is_finite()) {
             None => self.show(mean),
             Some(error) => {
@@ -109,18 +75,18 @@ impl Unit {
 }
 
 /// A whole number with separated thousands.
-pub(super) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     grouped(&number.to_string())
 }
 
 /// A count with its noun: "1 check", "2 checks".
-pub(super) fn counted(number: usize, word: &str) -> String {
+pub fn counted(number: usize, word: &str) -> String {
     let number = number as u64;
     format!("{} {word}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 /// A p-value as text.
-pub(super) fn p_value(p: f64) -> String {
+pub fn p_value(p: f64) -> String {
     if p < 0.0001 { "< 0.0001".to_owned() } else { fixed(p, decimals_for(p, 2).clamp(2, 4)) }
 }
 
@@ -164,16 +130,16 @@ fn magnitude(number: f64) -> i32 {
 
 /// Round numbers along an axis.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Ticks {
+pub struct Ticks {
     /// Values of the ticks. They reach from the axis's low end or below to its high end or above.
-    pub(super) values: Vec<f64>,
+    pub values: Vec<f64>,
     /// Number of decimals that distinguish the ticks, for `Unit::show_fixed`.
-    pub(super) decimals: usize,
+    pub decimals: usize,
 }
 
 /// Ticks around `low` to `high` in steps of 1, 2 or 5 times a power of ten of the shown unit: `about` steps or somewhat
 /// fewer.
-pub(super) fn ticks(low: f64, high: f64, about: usize, unit: Unit) -> Ticks {
+pub fn ticks(low: f64, high: f64, about: usize, unit: Unit) -> Ticks {
     let (low, high) = (low * unit.factor(), high * unit.factor());
     // An axis of no length still needs two ends.
     let (low, high) = if high - low > 1e-12 * high.abs().max(low.abs()).max(1e-9) {

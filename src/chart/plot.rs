@@ -3,13 +3,13 @@
 //! A drawing is [`WIDTH`] units wide whatever its width on the screen, so its text shrinks with it. It is made for half
 //! of a desktop's page, and legible on a phone.
 
-use super::super::{
+use super::{
     markup::Markup,
     number::{Unit, ticks},
 };
 
 /// Width of every drawing, in its own units.
-pub(super) const WIDTH: f64 = 480.0;
+pub const WIDTH: f64 = 480.0;
 
 /// Room on the right for half of the last tick's label.
 const RIGHT: f64 = 22.0;
@@ -20,10 +20,10 @@ const NAMES: f64 = 16.0;
 /// Room below for tick labels and the x axis's title.
 const BOTTOM: f64 = 42.0;
 /// Greatest width of a label's character. Fonts differ.
-pub(super) const CHARACTER: f64 = 8.1;
+pub const CHARACTER: f64 = 8.1;
 
 /// A number as a coordinate. A tenth of a unit is finer than a pixel.
-pub(super) fn px(number: f64) -> String {
+pub fn px(number: f64) -> String {
     let text = format!("{number:.1}");
     let text = text.strip_suffix(".0").unwrap_or(&text);
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
@@ -31,7 +31,7 @@ pub(super) fn px(number: f64) -> String {
 
 /// An axis from its low end to its high end.
 #[derive(Debug, Clone)]
-pub(super) struct Axis {
+pub struct Axis {
     low: f64,
     high: f64,
     /// Places and texts of the labels.
@@ -43,7 +43,7 @@ pub(super) struct Axis {
 
 impl Axis {
     /// An axis from the tick below `low` to the tick above `high`.
-    pub(super) fn round(title: &str, unit: Unit, (low, high): (f64, f64)) -> Self {
+    pub fn round(title: &str, unit: Unit, (low, high): (f64, f64)) -> Self {
         let ticks = ticks(low, high, 5, unit);
         let low = ticks.values.first().copied().unwrap_or(low);
         let high = ticks.values.last().copied().unwrap_or(high);
@@ -52,7 +52,7 @@ impl Axis {
     }
 
     /// An axis from `low` to `high`, which must be above it, with ticks at round numbers.
-    pub(super) fn exact(title: &str, unit: Unit, (low, high): (f64, f64)) -> Self {
+    pub fn exact(title: &str, unit: Unit, (low, high): (f64, f64)) -> Self {
         let hair = (high - low) * 1e-9;
         let mut axis = Self::round(title, unit, (low, high));
         axis.labels.retain(|(tick, _)| (low - hair..=high + hair).contains(tick));
@@ -60,7 +60,7 @@ impl Axis {
     }
 
     /// An axis of powers of ten that surround `low` and `high`. Both are exponents: 2 is labelled as 100.
-    pub(super) fn logarithmic(title: &str, unit: Unit, (low, high): (f64, f64)) -> Self {
+    pub fn logarithmic(title: &str, unit: Unit, (low, high): (f64, f64)) -> Self {
         let (low, high) = (low.floor(), high.ceil().max(low.floor() + 1.0));
         // A longer axis has only room for the powers themselves.
         let steps: &[f64] = if high - low <= 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
@@ -85,66 +85,70 @@ impl Axis {
     }
 
     /// Returns `true` if `number` lies strictly inside the axis.
-    pub(super) fn holds(&self, number: f64) -> bool {
+    pub fn holds(&self, number: f64) -> bool {
         self.low < number && number < self.high
     }
 }
 
 /// Two axes and the area between them.
 #[derive(Debug)]
-pub(super) struct Plot {
+pub struct Plot {
     /// The horizontal axis.
-    pub(super) across: Axis,
+    pub across: Axis,
     /// The vertical axis, or `None` if there are rows instead.
-    pub(super) up: Option<Axis>,
-    /// Edges of the area.
-    pub(super) left: f64,
-    pub(super) right: f64,
-    pub(super) top: f64,
-    pub(super) bottom: f64,
+    pub up: Option<Axis>,
+    /// Left edge of the area.
+    pub left: f64,
+    /// Right edge.
+    pub right: f64,
+    /// Upper edge.
+    pub top: f64,
+    /// Lower edge.
+    pub bottom: f64,
 }
 
 impl Plot {
     /// A plot with numbers on both axes.
-    pub(super) fn new(across: Axis, up: Axis, height: f64) -> Self {
+    pub fn new(across: Axis, up: Axis, height: f64) -> Self {
         let widest = up.labels.iter().map(|(_, label)| label.chars().count()).max().unwrap_or(0);
         let left = 8.0 + CHARACTER * widest as f64;
         Self { across, up: Some(up), left, right: WIDTH - RIGHT, top: TOP, bottom: height - BOTTOM }
     }
 
     /// The plot with additional room above for the names of moments.
-    pub(super) fn with_names(self) -> Self {
+    #[must_use]
+    pub fn with_names(self) -> Self {
         Self { top: self.top + NAMES, ..self }
     }
 
     /// A plot with rows, which are `rows_height` high in all and have `left` units for their names.
-    pub(super) fn rows(across: Axis, left: f64, rows_height: f64) -> Self {
+    pub fn rows(across: Axis, left: f64, rows_height: f64) -> Self {
         Self { across, up: None, left, right: WIDTH - RIGHT, top: 10.0, bottom: 10.0 + rows_height }
     }
 
     /// Height of the drawing.
-    pub(super) fn height(&self) -> f64 {
+    pub fn height(&self) -> f64 {
         self.bottom + BOTTOM
     }
 
     /// The horizontal place of a number.
-    pub(super) fn x(&self, number: f64) -> f64 {
+    pub fn x(&self, number: f64) -> f64 {
         self.left + self.across.part(number) * (self.right - self.left)
     }
 
     /// The vertical place of a number.
-    pub(super) fn y(&self, number: f64) -> f64 {
+    pub fn y(&self, number: f64) -> f64 {
         let part = self.up.as_ref().map_or(0.5, |up| up.part(number));
         self.bottom - part * (self.bottom - self.top)
     }
 
     /// The two places, as a path or a polygon writes them.
-    pub(super) fn at(&self, x: f64, y: f64) -> String {
+    pub fn at(&self, x: f64, y: f64) -> String {
         format!("{},{}", px(self.x(x)), px(self.y(y)))
     }
 
     /// Writes lines and labels at the ticks, and the axes' titles.
-    pub(super) fn frame(&self, out: &mut Markup) {
+    pub fn frame(&self, out: &mut Markup) {
         let (left, right) = (px(self.left), px(self.right));
         if let Some(up) = &self.up {
             for (tick, label) in &up.labels {
@@ -178,7 +182,7 @@ impl Plot {
 }
 
 /// The smallest and the largest finite number, or 0 and 1 if there is none.
-pub(super) fn range(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
+pub fn range(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
     let (low, high) = numbers
         .filter(|number| number.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), number| (low.min(number), high.max(number)));
@@ -186,7 +190,7 @@ pub(super) fn range(numbers: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 /// The mark of a policy's own shape around (0, 0), as a path.
-pub(super) fn shape(series: usize) -> &'static str {
+pub fn shape(series: usize) -> &'static str {
     const SHAPES: [&str; 6] = [
         "M-4.5,0A4.5,4.5 0 1 0 4.5,0A4.5,4.5 0 1 0 -4.5,0Z",
         "M-4,-4H4V4H-4Z",
@@ -199,7 +203,7 @@ pub(super) fn shape(series: usize) -> &'static str {
 }
 
 /// The class of a policy's colour and of the way its line is drawn.
-pub(super) fn series_class(series: usize) -> String {
+pub fn series_class(series: usize) -> String {
     format!("s{}", series % 8)
 }
 

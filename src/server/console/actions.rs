@@ -1,0 +1,256 @@
+//! Changes that pages make. Each is a call of the API, and sends the browser on to a page that shows the result.
+
+use std::collections::HashMap;
+
+use axum::{
+    Form,
+    extract::{Path, State},
+    http::HeaderMap,
+};
+use serde::Deserialize;
+use tonic::Code;
+
+use super::{
+    Console, SharedConsole,
+    change::{ControlsDraft, DraftChange, present, show},
+    fields::redirect,
+    layout::slot_path,
+    slots::new_form,
+    visitor::{PageResult, Visitor},
+};
+use crate::{
+    access::Role,
+    wire::proto::{
+        self, CreateSlotRequest, DeleteSlotRequest, ResetSlotRequest, RollbackSlotRequest, SetArmAvailabilityRequest,
+        SetSafeChoiceRequest, UpdateSlotRequest, slot_service_server::SlotService as _,
+    },
+};
+
+/// Form of a new slot.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NewSlotForm {
+    slot: String,
+    template: String,
+    arms: String,
+    reason: String,
+}
+
+/// Form that pauses or resumes an arm.
+#[derive(Debug, Deserialize)]
+pub(super) struct AvailabilityForm {
+    arm: String,
+    available: bool,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Form that switches the safe choice.
+#[derive(Debug, Deserialize)]
+pub(super) struct SafeChoiceForm {
+    on: bool,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Form that goes back to a revision.
+#[derive(Debug, Deserialize)]
+pub(super) struct RollbackForm {
+    revision: u64,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Form of a change that cannot be undone.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ConfirmedForm {
+    confirm: String,
+    reason: String,
+}
+
+fn template_goal(template: &str) -> proto::Goal {
+    let kind = |kind: &str, weight, use_value, cap| proto::RewardKind {
+        kind: kind.to_owned(),
+        weight,
+        use_value,
+        cap,
+        ..proto::RewardKind::default()
+    };
+    match template {
+        "block" => proto::Goal {
+            kinds: vec![kind("click", 0.1, false, Some(0.1)), kind("purchase", 1.0, true, None)],
+            ..proto::Goal::default()
+        },
+        "ranking" => proto::Goal {
+            kinds: vec![kind("click", 1.0, false, Some(1.0))],
+            click_model: proto::ClickModel::PositionBased.into(),
+            ..proto::Goal::default()
+        },
+        _ => proto::Goal { kinds: vec![kind("click", 1.0, false, Some(1.0))], ..proto::Goal::default() },
+    }
+}
+
+/// Creates a slot from a template.
+pub(super) async fn create(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    headers: HeaderMap,
+    Form(form): Form<NewSlotForm>,
+) -> PageResult {
+    Console::check_change(&visitor, &headers, Role::Tune)?;
+    let arms = form.arms.lines().map(str::trim).filter(|id| !id.is_empty());
+    let arm = |id: &str| proto::Arm { arm_id: id.to_owned(), ..proto::Arm::default() };
+    let kind = match form.template.as_str() {
+        "block" => proto::SlotKind::Block,
+        "ranking" => proto::SlotKind::Ranking,
+        _ => proto::SlotKind::Offer,
+    };
+    let slot = proto::Slot {
+        slot_id: form.slot.trim().to_owned(),
+        kind: kind.into(),
+        arms: arms.map(arm).collect(),
+        goal: Some(template_goal(&form.template)),
+        ..proto::Slot::default()
+    };
+    let request = CreateSlotRequest { slot: Some(slot), reason: form.reason.clone(), ..Default::default() };
+    match console.api.create_slot(visitor.call(request)).await {
+        Ok(_) => Ok(redirect(&slot_path(form.slot.trim(), ""))),
+        Err(status) if matches!(status.code(), Code::InvalidArgument | Code::AlreadyExists) => {
+            Ok(new_form(&visitor, &form.slot, &form.arms, &form.template, Some(status.message())))
+        }
+        Err(status) => Err(status.into()),
+    }
+}
+
+/// Applies a draft of the controls.
+pub(super) async fn apply(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Path(slot): Path<String>,
+    headers: HeaderMap,
+    Form(mut draft): Form<ControlsDraft>,
+) -> PageResult {
+    Console::check_change(&visitor, &headers, Role::Tune)?;
+    let view = console.api.slot_of(&visitor.call(()), &slot)?;
+    // A draft from an older revision is compared with what it was made from, so that it changes what its author meant.
+    let from = view.revisions.iter().find(|kept| kept.number == draft.revision);
+    let from = from.map_or_else(|| present(&view), |kept| ControlsDraft::of(&kept.definition.controls, kept.number));
+    let change = match draft.change(&slot, &from) {
+        Ok(Some(change)) => change,
+        Ok(None) => return show(&console, &visitor, &slot, None, Some("This changes nothing.".into())).await,
+        Err(why) => return show(&console, &visitor, &slot, Some(draft), Some(why)).await,
+    };
+    let DraftChange { slot: message, mask } = change;
+    let request = UpdateSlotRequest {
+        slot: Some(message),
+        update_mask: Some(mask),
+        reason: draft.reason.clone(),
+        ..Default::default()
+    };
+    match console.api.update_slot(visitor.call(request)).await {
+        Ok(_) => Ok(redirect(&slot_path(&slot, "history"))),
+        // Another editor was quicker, or a field is wrong: the draft stays, with what happened, to be looked at again.
+        Err(status) if matches!(status.code(), Code::InvalidArgument | Code::Aborted) => {
+            draft.revision = view.revision;
+            show(&console, &visitor, &slot, Some(draft), Some(status.message().to_owned())).await
+        }
+        Err(status) => Err(status.into()),
+    }
+}
+
+/// Pauses or resumes an arm.
+pub(super) async fn availability(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Path(slot): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<AvailabilityForm>,
+) -> PageResult {
+    Console::check_change(&visitor, &headers, Role::Tune)?;
+    let because = if form.available { 0 } else { proto::UnavailableBecause::Paused.into() };
+    let change = proto::ArmAvailability {
+        arm_id: form.arm,
+        available: Some(form.available),
+        because,
+        ..proto::ArmAvailability::default()
+    };
+    let request = SetArmAvailabilityRequest {
+        slot_id: slot.clone(),
+        available: HashMap::new(),
+        changes: vec![change],
+        reason: form.reason,
+        ..Default::default()
+    };
+    console.api.set_arm_availability(visitor.call(request)).await?;
+    Ok(redirect(&slot_path(&slot, "")))
+}
+
+/// Switches the safe choice of a slot on or off.
+pub(super) async fn safe_choice(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Path(slot): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<SafeChoiceForm>,
+) -> PageResult {
+    Console::check_change(&visitor, &headers, Role::Tune)?;
+    let request =
+        SetSafeChoiceRequest { slot_id: slot.clone(), on: form.on, reason: form.reason, ..Default::default() };
+    console.api.set_safe_choice(visitor.call(request)).await?;
+    Ok(redirect(&slot_path(&slot, "")))
+}
+
+/// Goes back to a revision.
+pub(super) async fn rollback(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Path(slot): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<RollbackForm>,
+) -> PageResult {
+    Console::check_change(&visitor, &headers, Role::Tune)?;
+    let request = RollbackSlotRequest {
+        slot_id: slot.clone(),
+        revision: form.revision,
+        reason: form.reason,
+        ..Default::default()
+    };
+    console.api.rollback_slot(visitor.call(request)).await?;
+    Ok(redirect(&slot_path(&slot, "history")))
+}
+
+/// Checks that the slot's id was typed.
+fn confirmed(slot: &str, form: &ConfirmedForm) -> Result<(), tonic::Status> {
+    if form.confirm.trim() == slot { Ok(()) } else { Err(crate::wire::not_confirmed(slot)) }
+}
+
+/// Forgets what a slot learned.
+pub(super) async fn reset(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Path(slot): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<ConfirmedForm>,
+) -> PageResult {
+    Console::check_change(&visitor, &headers, Role::Admin)?;
+    confirmed(&slot, &form)?;
+    let request = ResetSlotRequest { slot_id: slot.clone(), reason: form.reason, ..Default::default() };
+    console.api.reset_slot(visitor.call(request)).await?;
+    Ok(redirect(&slot_path(&slot, "")))
+}
+
+/// Deletes a slot.
+pub(super) async fn delete(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Path(slot): Path<String>,
+    headers: HeaderMap,
+    Form(form): Form<ConfirmedForm>,
+) -> PageResult {
+    Console::check_change(&visitor, &headers, Role::Admin)?;
+    confirmed(&slot, &form)?;
+    let request = DeleteSlotRequest { slot_id: slot, reason: form.reason, ..Default::default() };
+    console.api.delete_slot(visitor.call(request)).await?;
+    Ok(redirect("/"))
+}

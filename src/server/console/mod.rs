@@ -1,0 +1,118 @@
+//! Console: pages on the HTTP port, on which people see what their slots do and steer them.
+//!
+//! * `session`, `visitor`: who looks, by a key that was given in a form.
+//! * `layout`: what all pages have in common. `fields`: texts and forms that several pages share.
+//! * `slots`, `now`, `arms`, `segments`, `series`, `history`, `rules`, `change`, `decision`, `try_it`, `system`: a page each.
+//! * `actions`: the changes that pages make.
+//! * `draw`: the charts of these pages.
+//!
+//! Invariants:
+//!
+//! * A page can do nothing that the API cannot: changes are the API's own calls, with the visitor as their caller.
+//! * Every page works without a script. The script only refreshes numbers, and no request leaves the host.
+//! * Every text is escaped as it is written.
+//! * A change comes from a page of this host, by the headers `Origin` and `Sec-Fetch-Site`.
+//!
+//! Deliberately not here: what a figure says (`engine`), and simulations.
+
+mod actions;
+mod arms;
+mod change;
+mod decision;
+mod draw;
+mod fields;
+mod history;
+mod layout;
+mod now;
+mod rules;
+mod segments;
+mod series;
+mod session;
+mod slots;
+mod system;
+mod try_it;
+mod visitor;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::{HeaderValue, header},
+    response::IntoResponse as _,
+    routing::{get, post},
+};
+
+use self::session::Sessions;
+use super::access::AccessControl;
+use crate::{access::KeyStore, chart, wire::Api};
+
+/// Style of the console, after that of all charts.
+const STYLE: &str = include_str!("console.css");
+/// Script that refreshes numbers.
+const SCRIPT: &str = include_str!("console.js");
+
+/// Sign in the browser's tab: three bars, of which one leads.
+const ICON: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 16 16\"><path fill=\"#0072b2\" d=\"M1 2h14v3H1zM1 7h9v3H1zM1 12h5v3H1z\"/></svg>";
+
+/// Policy of every page: nothing is loaded from elsewhere, and no other page may frame it.
+const POLICY: &str =
+    "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'";
+
+/// Everything that the pages read and change.
+#[derive(Debug)]
+struct Console {
+    api: Api,
+    access: AccessControl,
+    keys: KeyStore,
+    sessions: Sessions,
+}
+
+type SharedConsole = Arc<Console>;
+
+/// Returns the pages of the console.
+pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore) -> Router {
+    let console = Arc::new(Console { api, access, keys, sessions: Sessions::default() });
+    Router::new()
+        .route("/", get(slots::page))
+        .route("/new", get(slots::new_page).post(actions::create))
+        .route("/sign-in", get(session::page).post(session::sign_in))
+        .route("/sign-out", post(session::sign_out))
+        .route("/slots/{slot}", get(now::page))
+        .route("/slots/{slot}/arms", get(arms::page))
+        .route("/slots/{slot}/segments", get(segments::page))
+        .route("/slots/{slot}/series", get(series::page))
+        .route("/slots/{slot}/change", get(change::page).post(actions::apply))
+        .route("/slots/{slot}/rules", get(rules::page))
+        .route("/slots/{slot}/history", get(history::page))
+        .route("/slots/{slot}/try", get(try_it::page))
+        .route("/slots/{slot}/availability", post(actions::availability))
+        .route("/slots/{slot}/safe-choice", post(actions::safe_choice))
+        .route("/slots/{slot}/rollback", post(actions::rollback))
+        .route("/slots/{slot}/reset", post(actions::reset))
+        .route("/slots/{slot}/delete", post(actions::delete))
+        .route("/decisions", get(decision::page))
+        .route("/system", get(system::page))
+        .route("/console.css", get(async || asset("text/css; charset=utf-8", format!("{}{STYLE}", chart::STYLE))))
+        .route("/console.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT.to_owned())))
+        .route("/icon.svg", get(async || asset("image/svg+xml", ICON.to_owned())))
+        .with_state(console)
+        .layer(axum::middleware::map_response(guard))
+}
+
+/// Adds the headers that keep a page to itself.
+async fn guard(mut response: axum::response::Response) -> axum::response::Response {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+fn asset(kind: &'static str, text: String) -> axum::response::Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("max-age=300")),
+    ];
+    (headers, text).into_response()
+}

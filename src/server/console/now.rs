@@ -1,0 +1,145 @@
+//! Page "Now" of a slot: what it does and earns at the moment, and the quickest ways to stop it.
+
+use axum::extract::{Path, State};
+use maud::{Markup, html};
+
+use super::{
+    SharedConsole,
+    fields::{badge, bar, lift_text, may_tune, percent, reason},
+    layout::{ConsolePage, slot_path},
+    visitor::{PageResult, Visitor},
+};
+use crate::{
+    access::Role,
+    chart::number::count,
+    engine::{AmountFormat, SlotReport, SlotView, report},
+    node::run_long,
+};
+
+/// Number of arms that the page lists.
+const ARMS: usize = 50;
+
+fn money(report: &SlotReport, amounts: &AmountFormat) -> Markup {
+    let plain = AmountFormat { percent: false, currency: amounts.currency.clone() };
+    html! {
+        dl.facts {
+            div { dt { "decisions" } dd { (count(report.counters.decisions)) } }
+            div { dt { "reward events" } dd { (count(report.counters.rewards)) } }
+            div { dt { "earned per 1,000 decisions" } dd { (plain.amount(1_000.0 * report.reward_per_decision())) } }
+            @if let Some(lift) = &report.lift { div { dt { "more than the holdout" } dd { (lift_text(lift, amounts)) } } }
+            @if let Some(cost) = report.exploration_cost {
+                div { dt { "cost of exploring per 1,000 decisions" } dd { (plain.amount(1_000.0 * cost)) } }
+            }
+            @if let Some(value) = report.value_remaining {
+                div { dt { "at most to gain by another arm" } dd { (amounts.amount(value)) " per showing (95 % sure)" } }
+            }
+        }
+    }
+}
+
+fn waiting(slot: &str) -> Markup {
+    let curl = format!(
+        "curl --json '{{\"slotId\": \"{slot}\", \"subject\": {{\"id\": \"customer-17\"}}}}' http://127.0.0.1:8080/v1/Decide"
+    );
+    html! {
+        p { "Waiting for the first decision. A program asks for one like this:" }
+        pre { code { (curl) } }
+    }
+}
+
+fn not_counted(report: &SlotReport) -> Option<String> {
+    let counters = &report.counters;
+    let parts = [
+        (counters.duplicates, "sent twice"),
+        (counters.late, "too late"),
+        (counters.unmatched, "without a decision"),
+        (counters.rejected, "not valid"),
+        (counters.other_kinds, "of kinds that the goal does not know"),
+    ];
+    let texts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+    (!texts.is_empty()).then(|| format!("Events that were not counted: {}.", texts.join(", ")))
+}
+
+fn arms(view: &SlotView, report: &SlotReport, visitor: &Visitor) -> Markup {
+    let id = view.definition.id.as_str();
+    html! {
+        div.scroll.wide tabindex="0" {
+            table {
+                caption { "Arms" }
+                thead { tr {
+                    th scope="col" { "arm" } th scope="col" { "share of showings" } th scope="col" { "shown" } th scope="col" { "chance best" }
+                    @if may_tune(visitor) { th.text scope="col" { "pause or resume" } }
+                } }
+                tbody {
+                    @for arm in report.arms.iter().take(ARMS) {
+                        tr {
+                            th.text scope="row" { (arm.arm) @if !arm.available { " (off)" } }
+                            td { (bar(arm.share)) " " (percent(arm.share)) }
+                            td { (count(arm.shown)) }
+                            td { (percent(arm.chance_best)) }
+                            @if may_tune(visitor) {
+                                td.text {
+                                    form.inline method="post" action=(slot_path(id, "availability")) {
+                                        input type="hidden" name="arm" value=(arm.arm);
+                                        input type="hidden" name="available" value=(if arm.available { "false" } else { "true" });
+                                        input type="text" name="reason" required maxlength="1000" placeholder="why" aria-label=(format!("Why {}", arm.arm));
+                                        button.quiet type="submit" { (if arm.available { "Pause" } else { "Resume" }) }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if report.arms.len() > ARMS { p.hint { "The first " (ARMS) " of " (report.arms.len()) " arms; the page Arms has all." } }
+    }
+}
+
+fn safe_choice(view: &SlotView) -> Markup {
+    let on = view.definition.controls.safe_choice();
+    html! {
+        form.card method="post" action=(slot_path(view.definition.id.as_str(), "safe-choice")) {
+            h2 { "Safe choice" }
+            p.hint { (if on { "Everybody gets the baseline now. Nothing that was learned is lost." } else { "Shows everybody the baseline at once. Nothing that was learned is lost." }) }
+            input type="hidden" name="on" value=(if on { "false" } else { "true" });
+            (reason("safe-reason"))
+            button.danger[!on] type="submit" { (if on { "Switch it off" } else { "Switch it on" }) }
+        }
+    }
+}
+
+/// Page "Now".
+pub(super) async fn page(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Path(slot): Path<String>,
+) -> PageResult {
+    visitor.check(Role::View)?;
+    let view = console.api.slot_of(&visitor.call(()), &slot)?;
+    let now_us = console.now_us()?;
+    let report = run_long(view.arms.names().len(), || report(&view.at(now_us)));
+    let amounts = AmountFormat::of_report(&report);
+    let content = html! {
+        div #summary data-live {
+            (badge(report.status.stage))
+            p.sentence aria-live="polite" { (report.status.sentence) }
+            @for alert in &report.alerts { p.problem { (alert.sentence) ". " (alert.advice) "." } }
+            (money(&report, &amounts))
+            @if report.counters.decisions == 0 { (waiting(&slot)) }
+            @if let Some(text) = not_counted(&report) { p.hint { (text) } }
+        }
+        h2 { "Arms" }
+        div #arms data-live { (arms(&view, &report, &visitor)) }
+        p.hint { "Revision " (report.revision) "." }
+        @if may_tune(&visitor) { div.columns { (safe_choice(&view)) } }
+    };
+    let same = format!("slotwise report {slot}");
+    Ok(ConsolePage::new(&slot)
+        .visitor(&visitor)
+        .slot(&slot, "")
+        .same_by(same)
+        .same_by("POST /v1/GetSlotReport")
+        .show(&content))
+}

@@ -1,0 +1,209 @@
+//! Visitor of a page, and the reasons why a page is not shown.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use maud::html;
+use tonic::{Request, Status, transport::server::TcpConnectInfo};
+
+use super::{Console, SharedConsole, layout::ConsolePage};
+use crate::{
+    access::{Caller, Role},
+    server::json::{HttpPeer, http_status},
+};
+
+/// Visitor of a page: the caller who signed in, or anybody where the service asks for no keys.
+#[derive(Debug, Clone)]
+pub(super) struct Visitor {
+    caller: Option<Arc<Caller>>,
+    peer: Option<SocketAddr>,
+}
+
+/// Reason why a page is not shown, or a change not made.
+#[derive(Debug)]
+pub(super) enum PageError {
+    /// The visitor must sign in first, and then goes on to this path.
+    SignIn(String),
+    /// The API refused the call.
+    Refused(Status),
+    /// The request itself is not taken.
+    Request(StatusCode, &'static str),
+}
+
+/// Result of a page.
+pub(super) type PageResult = Result<Response, PageError>;
+
+impl From<Status> for PageError {
+    fn from(status: Status) -> Self {
+        Self::Refused(status)
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::SignIn(next) => {
+                let query = serde_urlencoded::to_string([("next", &next)]).unwrap_or_default();
+                super::fields::redirect(&format!("/sign-in?{query}"))
+            }
+            Self::Refused(status) => {
+                let code = http_status(status.code());
+                let title = match code {
+                    StatusCode::NOT_FOUND => "Not found",
+                    StatusCode::FORBIDDEN => "Not allowed",
+                    StatusCode::CONFLICT => "Somebody was quicker",
+                    StatusCode::BAD_REQUEST => "Please check this",
+                    _ => "This did not work",
+                };
+                problem(code, title, status.message())
+            }
+            Self::Request(code, message) => problem(code, "This request is not taken", message),
+        }
+    }
+}
+
+fn problem(code: StatusCode, title: &str, message: &str) -> Response {
+    let content = html! {
+        p.problem role="alert" { (message) }
+        p { a href="/" { "All slots" } }
+    };
+    ConsolePage::new(title).show_with(code, &content)
+}
+
+/// Returns `true` if a header names the machine itself.
+fn is_loopback_host(headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name =
+        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
+}
+
+impl FromRequestParts<SharedConsole> for Visitor {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, console: &SharedConsole) -> Result<Self, PageError> {
+        let peer = parts.extensions.get::<ConnectInfo<HttpPeer>>().map(|ConnectInfo(peer)| peer.address());
+        if !console.access.is_required() {
+            // A name that was made to lead here would let a page of elsewhere act as one of ours.
+            if !is_loopback_host(&parts.headers) {
+                let message =
+                    "without keys the console is for this machine: open it as http://localhost or by its number";
+                return Err(PageError::Request(StatusCode::FORBIDDEN, message));
+            }
+            return Ok(Self { caller: None, peer });
+        }
+        let next = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        let caller = console.sessions.caller(&parts.headers).ok_or(PageError::SignIn(next))?;
+        Ok(Self { caller: Some(caller), peer })
+    }
+}
+
+impl Visitor {
+    /// Name of the visitor, or `None` where nobody signs in.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.caller.as_ref().map(|caller| caller.principal())
+    }
+
+    /// Returns `true` if the visitor has a role.
+    pub(super) fn may(&self, role: Role) -> bool {
+        self.caller.as_ref().is_none_or(|caller| caller.has(role))
+    }
+
+    /// Checks that the visitor has a role.
+    pub(super) fn check(&self, role: Role) -> Result<(), PageError> {
+        match &self.caller {
+            Some(caller) if !caller.has(role) => {
+                Err(PageError::Refused(crate::wire::role_missing(caller.principal(), role.name())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a call of the API of a message, with the visitor as its caller.
+    pub(super) fn call<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        if let Some(caller) = &self.caller {
+            request.extensions_mut().insert(Arc::clone(caller));
+        }
+        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: self.peer });
+        request
+    }
+}
+
+/// Checks that a change comes from a page of this host. Browsers say so in one header or the other.
+pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), PageError> {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let refused = PageError::Request(StatusCode::FORBIDDEN, "a change must come from a page of the console itself");
+    let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
+    if site.is_some_and(|site| site != "same-origin") {
+        return Err(refused);
+    }
+    let host = text(header::HOST).unwrap_or_default();
+    match text(header::ORIGIN) {
+        Some(origin) if origin.split_once("://").is_some_and(|(_, of)| of == host && !host.is_empty()) => Ok(()),
+        None if site.is_some() => Ok(()),
+        _ => Err(refused),
+    }
+}
+
+impl Console {
+    /// Time of the service's clock, microseconds since 1970.
+    pub(super) fn now_us(&self) -> Result<i64, PageError> {
+        Ok(self.api.now_us()?)
+    }
+
+    /// Checks that a form may change something: its origin, and the visitor's role.
+    pub(super) fn check_change(visitor: &Visitor, headers: &HeaderMap, role: Role) -> Result<(), PageError> {
+        check_origin(headers)?;
+        visitor.check(role)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_change_comes_from_a_page_of_the_same_host() {
+        let host = ("host", "127.0.0.1:8080");
+        for (more, allowed) in [
+            (&[("origin", "http://127.0.0.1:8080")][..], true),
+            (&[("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "same-origin")], true),
+            (&[("sec-fetch-site", "same-origin")], true),
+            (&[], false),
+            (&[("origin", "null")], false),
+            (&[("origin", "http://evil.example")], false),
+            (&[("origin", "http://127.0.0.1:8081")], false),
+            (&[("origin", "http://127.0.0.1:8080"), ("sec-fetch-site", "cross-site")], false),
+            (&[("sec-fetch-site", "same-site")], false),
+        ] {
+            let all: Vec<_> = std::iter::once(host).chain(more.iter().copied()).collect();
+            assert_eq!(check_origin(&headers(&all)).is_ok(), allowed, "{more:?}");
+        }
+        assert!(check_origin(&headers(&[("origin", "http://")])).is_err());
+    }
+
+    #[test]
+    fn without_keys_only_names_of_the_machine_are_answered() {
+        for (host, allowed) in [
+            ("localhost:8080", true),
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("10.0.0.7", true),
+            ("evil.example:8080", false),
+            ("localhost.evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback_host(&headers(&[("host", host)])), allowed, "{host}");
+        }
+    }
+}

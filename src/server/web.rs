@@ -1,0 +1,126 @@
+//! The HTTP port for web pages and programs: keys, other origins, compression, and gRPC-Web.
+//!
+//! ```text
+//! CORS -> compression -> keys -> JSON, metrics, probes | gRPC-Web
+//!                     -> console
+//! ```
+//!
+//! CORS comes first, because a browser asks whether it may call without sending the key. An origin is allowed if the configuration
+//! or a publishable key names it.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, header, request::Parts},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+};
+use tonic::service::Routes;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer as _, ServiceExt as _};
+use tower_http::{
+    compression::{
+        CompressionLayer,
+        predicate::{NotForContentType, Predicate as _, SizeAbove},
+    },
+    cors::{AllowOrigin, CorsLayer},
+    decompression::RequestDecompressionLayer,
+};
+
+use super::{access::AccessControl, calls::CallLimits, json::HttpProblem};
+
+/// Time for which a browser may keep an answer about CORS, seconds.
+const CORS_AGE_S: u64 = 600;
+/// Smallest answer that is compressed, bytes.
+const COMPRESSED_MIN: u16 = 1_024;
+
+/// Headers that a page of another origin may send.
+const ASKED: [&str; 9] = [
+    "authorization",
+    "content-type",
+    "x-api-key",
+    "x-request-id",
+    "x-grpc-web",
+    "x-user-agent",
+    "grpc-timeout",
+    "if-none-match",
+    "slotwise-simulated",
+];
+/// Headers of an answer that such a page may read.
+const SHOWN: [&str; 5] = ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "etag"];
+
+/// Returns the services of the API as gRPC-Web, which browsers can call, under the limits of all calls.
+pub(super) fn grpc_web(services: Routes, limits: &CallLimits) -> Router {
+    let service = limits.layer(services.prepare());
+    let service = GrpcWebLayer::new().layer(service);
+    let answer = async move |request: Request| {
+        let request = request.map(tonic::body::Body::new);
+        match service.clone().oneshot(request).await {
+            Ok(response) => response.map(axum::body::Body::new),
+            Err(never) => match never {},
+        }
+    };
+    Router::new().route("/{service}/{method}", axum::routing::post(answer))
+}
+
+/// Pages of the HTTP port.
+pub(super) struct WebPages {
+    /// JSON, metrics and probes.
+    pub(super) pages: Router,
+    pub(super) grpc_web: Router,
+    /// Pages for people, whose visitors sign in.
+    pub(super) console: Router,
+}
+
+/// Puts admission, compression and CORS around the pages of the HTTP port.
+pub(super) fn around(
+    WebPages { pages, grpc_web, console }: WebPages,
+    access: &AccessControl,
+    origins: &[String],
+) -> Router {
+    let pages = pages.layer(RequestDecompressionLayer::new().gzip(true));
+    // Messages of gRPC-Web are framed, and may be compressed themselves.
+    let large = SizeAbove::new(COMPRESSED_MIN).and(NotForContentType::new("application/grpc"));
+    pages
+        .merge(grpc_web)
+        .layer(from_fn_with_state(access.clone(), admit))
+        .merge(console)
+        .layer(CompressionLayer::new().gzip(true).compress_when(large))
+        .layer(cors(access.clone(), origins.to_vec()))
+}
+
+fn cors(access: AccessControl, origins: Vec<String>) -> CorsLayer {
+    let names = |names: &[&'static str]| names.iter().map(|&name| HeaderName::from_static(name)).collect::<Vec<_>>();
+    let origins: Arc<[String]> = origins.into();
+    let allowed = move |origin: &HeaderValue, _: &Parts| {
+        origin.to_str().is_ok_and(|origin| origins.iter().any(|known| known == origin) || access.knows_origin(origin))
+    };
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(allowed))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(names(&ASKED))
+        .expose_headers(names(&SHOWN))
+        .max_age(std::time::Duration::from_secs(CORS_AGE_S))
+}
+
+/// Admits a call, and hands its caller on.
+async fn admit(State(access): State<AccessControl>, mut request: Request, next: Next) -> Response {
+    match access.admit(request.uri().path(), request.headers()) {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.run(request).await
+        }
+        Err(refused) if request.headers().get(header::CONTENT_TYPE).is_some_and(is_grpc) => {
+            refused.status.into_http::<axum::body::Body>()
+        }
+        Err(refused) => HttpProblem::from(refused.status).into_response(),
+    }
+}
+
+fn is_grpc(content_type: &HeaderValue) -> bool {
+    content_type.as_bytes().starts_with(b"application/grpc")
+}

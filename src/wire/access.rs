@@ -1,0 +1,94 @@
+//! Access of a call: what its caller may reach.
+//!
+//! Invariants:
+//!
+//! * The role of a call was checked before it came here, by its path. A slot is checked here, because only the message names it.
+//! * A caller that may not reach a slot learns nothing of it, not even whether it exists.
+//! * The key of a stream is looked at again for each message.
+
+use std::sync::Arc;
+
+use tonic::{Request, Status, metadata::MetadataMap};
+
+use super::{error, simulated::CallerKind};
+use crate::{
+    access::Caller,
+    engine::{self, Change},
+    node::Node,
+    slot::SlotId,
+};
+
+/// Caller of a call, or nothing where the service asks for no keys, and whether its shoppers are simulated.
+#[derive(Debug, Clone)]
+pub(super) struct CallAccess {
+    kind: CallerKind,
+    caller: Option<Arc<Caller>>,
+}
+
+impl CallAccess {
+    /// Returns the access of a call.
+    pub(super) fn of<T>(request: &Request<T>) -> Self {
+        Self::new(request.metadata(), request.extensions().get::<Arc<Caller>>().cloned())
+    }
+
+    fn new(metadata: &MetadataMap, caller: Option<Arc<Caller>>) -> Self {
+        Self { kind: CallerKind::from_metadata(metadata), caller }
+    }
+
+    /// Kind of the call's shoppers.
+    pub(super) fn kind(&self) -> CallerKind {
+        self.kind
+    }
+
+    /// Returns `true` if the caller may reach a slot.
+    pub(super) fn reaches(&self, slot: &str) -> bool {
+        self.caller.as_ref().is_none_or(|caller| caller.reaches(slot))
+    }
+
+    /// Checks that the caller may reach a slot.
+    pub(super) fn check_slot(&self, slot: &SlotId) -> Result<(), Status> {
+        self.check_current()?;
+        match &self.caller {
+            Some(caller) if !caller.reaches(slot.as_str()) => {
+                Err(error::slot_out_of_reach(caller.principal(), slot.as_str()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the caller may reach every slot.
+    pub(super) fn check_all_slots(&self) -> Result<(), Status> {
+        match &self.caller {
+            Some(caller) if !caller.reaches_all() => Err(error::slot_out_of_reach(caller.principal(), "*")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the caller's key is still taken. A stream may outlive it.
+    pub(super) fn check_current(&self) -> Result<(), Status> {
+        match &self.caller {
+            Some(caller) if caller.is_revoked() => {
+                Err(error::unauthenticated("KEY_REVOKED", "the key was revoked or has expired"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the call may ask for a decision.
+    pub(super) fn check_request(&self, node: &Node, request: &engine::Request) -> Result<(), Status> {
+        self.check_slot(&request.slot)?;
+        self.kind.check_request(node, request)
+    }
+
+    /// Checks that the call may make a change.
+    pub(super) fn check_change(&self, node: &Node, slot: &SlotId, change: &Change) -> Result<(), Status> {
+        self.check_slot(slot)?;
+        self.kind.check_change(node, slot, change)
+    }
+
+    /// Checks that the call may change all slots.
+    pub(super) fn check_change_of_all(&self, node: &Node) -> Result<(), Status> {
+        self.check_all_slots()?;
+        self.kind.check_change_of_all(node)
+    }
+}
