@@ -46,7 +46,7 @@ pub fn fitted_cutting(table: Table, least: &[usize], names: &[usize]) -> String 
 
 /// The table as text, no line of which is wider than `limit`.
 ///
-/// First, names are cut to [`NAME_MAX`]; then columns go in the order of `least`, and a line below names them; then names
+/// First, names are cut to 32 columns; then columns go in the order of `least`, and a line below names them; then names
 /// are cut further. A cut keeps both ends of a name, because ids of one kind often differ in their last characters only.
 pub fn fitted_to(mut table: Table, least: &[usize], names: &[usize], limit: Option<usize>) -> String {
     let Some(limit) = limit.map(|limit| limit.max(WIDTH_MIN)) else { return table.to_string() };
