@@ -8,6 +8,7 @@ mod backup;
 mod clock;
 mod compare;
 mod demo;
+mod doctor;
 pub mod document;
 mod environment;
 mod explain;
@@ -62,6 +63,8 @@ enum Command {
     Compare(compare::ComparePolicies),
     /// Print what somebody should look at, and what to do.
     Alerts(figures::Alerts),
+    /// Examine a service that runs: calls, clocks, disk, events; say what to do.
+    Doctor(doctor::Doctor),
     /// Print why a decision showed its arms.
     Explain(explain::Explain),
     /// Copy a data folder, in use or not, to a new folder.
@@ -160,6 +163,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Segments(segments) => segments.run().await,
         Command::Compare(compare) => compare.run().await,
         Command::Alerts(alerts) => alerts.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),

@@ -81,6 +81,7 @@ mod error;
 mod figures;
 mod insight;
 mod slots;
+mod system;
 mod traffic;
 
 pub use address::target_url;
@@ -89,4 +90,5 @@ pub use error::ClientError;
 pub use figures::{PeriodReport, PolicyBaselines, PolicyComparisonResult, ReportPeriod, SeriesPoint, SeriesSplit};
 pub use insight::{ChangePreview, DecisionExplanation, ExplainedArm};
 pub use slots::{SlotRevision, SlotSummary};
+pub use system::SystemState;
 pub use traffic::{Decision, RewardEvent, RewardStatus};

@@ -172,3 +172,36 @@ async fn no_line_is_wider_than_the_terminal() {
         }
     }
 }
+
+/// The doctor finds a healthy service well, says what lost events and a missing service are, and speaks JSON.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_examines_a_service_that_runs() {
+    let (_folder, server, mut clients) = support::started().await;
+    clients.create(support::slot("offers", &["a", "b"])).await.unwrap();
+    let run = |arguments: &[&str]| {
+        let output = program().args(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, found, _) = run(&["doctor", "--target", &server.address]);
+    assert_eq!(code, Some(0), "{found}");
+    for check in ["ok   latency", "ok   version", "ok   clock", "ok   disk", "ok   access", "ok   events: 'offers'"] {
+        assert!(found.contains(check), "{check}: {found}");
+    }
+    for i in 0..120 {
+        let decided = clients.decide(support::decide("offers")).await.unwrap();
+        let mut event = support::click(&format!("e{i}"), &decided);
+        if i % 4 == 0 {
+            event.arm_id = "nobody".into();
+        }
+        clients.reward(event).await.unwrap();
+    }
+    let (code, found, _) = run(&["doctor", "--target", &server.address, "--output", "json"]);
+    let found: serde_json::Value = serde_json::from_str(&found).unwrap();
+    let events = found["findings"].as_array().unwrap().iter().find(|of| of["check"] == "events").unwrap();
+    assert_eq!((code, events["verdict"].as_str()), (Some(0), Some("look")), "{found}");
+    assert!(events["text"].as_str().unwrap().contains("30 without a decision"), "{found}");
+    server.stop().await;
+    let (code, _, why) = run(&["doctor", "--target", "127.0.0.1:1"]);
+    assert!(code == Some(1) && why.contains("slotwise serve"), "{why}");
+}

@@ -7,6 +7,7 @@
 
 mod cycles;
 mod dependencies;
+mod deploy;
 mod documents;
 mod names;
 mod reference;

@@ -90,7 +90,7 @@ fn files(wanted: &[Language]) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if !path.is_dir() {
                 found.push(path);
-            } else if path.file_name().is_some_and(|name| name != "target") {
+            } else if path.file_name().is_some_and(|name| name != "target" && name != "node_modules") {
                 folders.push(path);
             }
         }
