@@ -14,14 +14,27 @@ pub struct Caller {
     principal: String,
     roles: BTreeSet<Role>,
     slots: Vec<SlotPattern>,
-    /// `true` once the key was revoked or has expired.
+    /// Time from which the permission ends by itself, microseconds since 1970, or `None` if a key says it.
+    until_us: Option<i64>,
+    /// `true` once the key or token was revoked or has expired.
     revoked: AtomicBool,
 }
 
 impl Caller {
     /// Creates a caller with these roles on the slots that match one of the patterns.
     pub fn new(principal: String, roles: BTreeSet<Role>, slots: Vec<SlotPattern>) -> Self {
-        Self { principal, roles, slots, revoked: AtomicBool::new(false) }
+        Self { principal, roles, slots, until_us: None, revoked: AtomicBool::new(false) }
+    }
+
+    /// Returns the caller with a time from which its permission ends, microseconds since 1970.
+    #[must_use]
+    pub fn until(self, until_us: i64) -> Self {
+        Self { until_us: Some(until_us), ..self }
+    }
+
+    /// Returns `true` if the permission has ended by itself.
+    pub fn has_ended(&self, now_us: i64) -> bool {
+        self.until_us.is_some_and(|until_us| until_us <= now_us)
     }
 
     /// Name of the key or subject of the token.

@@ -150,7 +150,9 @@ impl KeyDraft {
     /// One line that names what is wrong and says what to do.
     pub fn check(&self) -> Result<(), String> {
         let Self { name, roles, slots, origins, calls_per_second, expires_us: _ } = self;
-        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        let reorders = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let plain = !name.chars().any(|c| c.is_control() || reorders(c));
+        if name.trim().is_empty() || name.len() > NAME_BYTES_MAX || !plain {
             return Err(format!("the name of a key has 1 to {NAME_BYTES_MAX} bytes without control characters"));
         }
         if roles.is_empty() {
@@ -178,6 +180,9 @@ impl KeyDraft {
     /// Those of [`check`](Self::check).
     pub fn create(self, created_us: i64) -> Result<NewKey, String> {
         self.check()?;
+        if self.expires_us.is_some_and(|end_us| end_us <= created_us) {
+            return Err("a key must not expire as it is created; give --expires-in a time such as 90days".into());
+        }
         let Self { name, roles, slots, origins, calls_per_second, expires_us } = self;
         let (id, secret) = (random_text(&mut [0; ID_BYTES]), random_text(&mut [0; SECRET_BYTES]));
         let prefix = if origins.is_empty() { PREFIX } else { PUBLISHABLE_PREFIX };

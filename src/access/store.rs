@@ -87,6 +87,11 @@ impl KeyStore {
         Self { folder: folder.to_owned() }
     }
 
+    /// Returns `true` if a key was ever created in the folder, even if the file of the keys is gone since.
+    pub fn had_keys(&self) -> bool {
+        self.folder.join(LOCK).exists()
+    }
+
     fn file(&self) -> PathBuf {
         self.folder.join(KEY_FILE)
     }

@@ -74,6 +74,8 @@ pub enum TokenRefusal {
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    /// Seconds since 1970.
+    exp: f64,
     slotwise_roles: Vec<String>,
     #[serde(default)]
     slotwise_slots: Option<Vec<String>>,
@@ -173,12 +175,14 @@ impl TokenVerifier {
 }
 
 fn caller(claims: Claims) -> Result<Caller, TokenRefusal> {
-    let Claims { sub, slotwise_roles, slotwise_slots } = claims;
+    let Claims { sub, exp, slotwise_roles, slotwise_slots } = claims;
     let role = |name: &String| Role::ALL.into_iter().find(|role| role.name() == name).ok_or(TokenRefusal::Claims);
     let roles: BTreeSet<Role> = slotwise_roles.iter().map(role).collect::<Result<_, _>>()?;
     let patterns = slotwise_slots.unwrap_or_else(|| vec!["*".to_owned()]);
     let slots = patterns.iter().map(|text| text.parse::<SlotPattern>().map_err(|_| TokenRefusal::Claims));
-    Ok(Caller::new(sub, roles, slots.collect::<Result<_, _>>()?))
+    #[expect(clippy::cast_possible_truncation, reason = "kept within the range of times")]
+    let until_us = (exp.clamp(0.0, 9e12) * 1e6) as i64;
+    Ok(Caller::new(sub, roles, slots.collect::<Result<_, _>>()?).until(until_us))
 }
 
 #[cfg(test)]
@@ -236,6 +240,7 @@ mod tests {
         let caller = verifier.verify(&token).unwrap();
         assert_eq!(caller.principal(), "anna");
         assert!(caller.has(Role::Tune) && !caller.has(Role::Admin));
+        assert!(!caller.has_ended(4_000_000_000_000_000 - 1) && caller.has_ended(4_000_000_000_000_000));
         assert!(caller.reaches("offers-2") && !caller.reaches("search") && !caller.reaches_all());
         assert!(verifier.verify(&signed(None, claims(json!({"slotwise_slots": null})))).unwrap().reaches_all());
 

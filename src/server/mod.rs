@@ -228,7 +228,7 @@ pub async fn run(
     let pages = probes::routes(Arc::clone(&metrics), api.clone()).merge(json);
     let console = console::routes(api.clone(), access.clone(), KeyStore::new(&config.data));
     let web_pages = web::WebPages { pages, grpc_web: web::grpc_web(api_services(&api), &calls), console };
-    let http_router = web::around(web_pages, &access, &config.cors_origins);
+    let http_router = web::around(web_pages, &access, config);
     tasks.spawn(access.follow(closing.child_token()));
     if let Some(tls) = &tls {
         tasks.spawn(tls.clone().follow(closing.child_token()));

@@ -1,19 +1,19 @@
 //! The HTTP port for web pages and programs: keys, other origins, compression, and gRPC-Web.
 //!
 //! ```text
-//! CORS -> compression -> keys -> JSON, metrics, probes | gRPC-Web
-//!                     -> console
+//! host -> CORS -> compression -> keys -> JSON, metrics, probes | gRPC-Web
+//!                             -> console
 //! ```
 //!
 //! CORS comes first, because a browser asks whether it may call without sending the key. An origin is allowed if the configuration
 //! or a publishable key names it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     Router,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
@@ -30,6 +30,7 @@ use tower_http::{
 };
 
 use super::{access::AccessControl, calls::CallLimits, json::HttpProblem};
+use crate::config::Config;
 
 /// Time for which a browser may keep an answer about CORS, seconds.
 const CORS_AGE_S: u64 = 600;
@@ -78,8 +79,9 @@ pub(super) struct WebPages {
 pub(super) fn around(
     WebPages { pages, grpc_web, console }: WebPages,
     access: &AccessControl,
-    origins: &[String],
+    config: &Config,
 ) -> Router {
+    let check = HostCheck { access: access.clone(), insecure_public: config.insecure_public };
     let pages = pages.layer(RequestDecompressionLayer::new().gzip(true));
     // Messages of gRPC-Web are framed, and may be compressed themselves.
     let large = SizeAbove::new(COMPRESSED_MIN).and(NotForContentType::new("application/grpc"));
@@ -88,7 +90,8 @@ pub(super) fn around(
         .layer(from_fn_with_state(access.clone(), admit))
         .merge(console)
         .layer(CompressionLayer::new().gzip(true).compress_when(large))
-        .layer(cors(access.clone(), origins.to_vec()))
+        .layer(cors(access.clone(), config.cors_origins.clone()))
+        .layer(from_fn_with_state(check, check_host))
 }
 
 fn cors(access: AccessControl, origins: Vec<String>) -> CorsLayer {
@@ -103,6 +106,40 @@ fn cors(access: AccessControl, origins: Vec<String>) -> CorsLayer {
         .allow_headers(names(&ASKED))
         .expose_headers(names(&SHOWN))
         .max_age(std::time::Duration::from_secs(CORS_AGE_S))
+}
+
+/// Names the host of a request in one place: HTTP/2 has it in the address. Where no key is asked for and only the machine itself
+/// can reach the port, a name that leads here from elsewhere would let a page of another site act as one of ours; it is refused.
+async fn check_host(State(check): State<HostCheck>, mut request: Request, next: Next) -> Response {
+    if let (None, Some(authority)) = (request.headers().get(header::HOST), request.uri().authority())
+        && let Ok(host) = HeaderValue::try_from(authority.as_str())
+    {
+        request.headers_mut().insert(header::HOST, host);
+    }
+    if check.insecure_public || check.access.is_required() || is_loopback_host(request.headers()) {
+        return next.run(request).await;
+    }
+    let message = "without keys the service is for this machine: call it as http://localhost or by its number";
+    HttpProblem::new(StatusCode::FORBIDDEN, "PERMISSION_DENIED", message).into_response()
+}
+
+/// Settings by which hosts are checked.
+#[derive(Debug, Clone)]
+struct HostCheck {
+    access: AccessControl,
+    insecure_public: bool,
+}
+
+/// Returns `true` if a request names the machine by `localhost` or by a number, or names none.
+fn is_loopback_host(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let host = host.to_str().unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
 }
 
 /// Admits a call, and hands its caller on.
@@ -123,4 +160,25 @@ async fn admit(State(access): State<AccessControl>, mut request: Request, next: 
 
 fn is_grpc(content_type: &HeaderValue) -> bool {
     content_type.as_bytes().starts_with(b"application/grpc")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_keys_only_names_of_the_machine_are_answered() {
+        for (host, allowed) in [
+            ("localhost:8080", true),
+            ("127.0.0.1:8080", true),
+            ("[::1]:8080", true),
+            ("10.0.0.7", true),
+            ("evil.example:8080", false),
+            ("localhost.evil.example", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            assert_eq!(is_loopback_host(&headers), allowed, "{host}");
+        }
+    }
 }

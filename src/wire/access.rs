@@ -74,6 +74,11 @@ impl CallAccess {
         }
     }
 
+    /// Returns the question about the slot that may have been meant, or an empty text for a caller that does not reach all slots.
+    pub(super) fn near(&self, node: &Node, slot: &SlotId) -> String {
+        if self.check_all_slots().is_ok() { node.suggest(slot.as_str()) } else { String::new() }
+    }
+
     /// Checks that the call may ask for a decision.
     pub(super) fn check_request(&self, node: &Node, request: &engine::Request) -> Result<(), Status> {
         self.check_slot(&request.slot)?;

@@ -14,7 +14,10 @@ use super::{
         decision_service_server::DecisionService,
     },
 };
-use crate::{node::WriteError, slot::FieldError};
+use crate::{
+    node::{DecideError, WriteError},
+    slot::FieldError,
+};
 
 /// Returns the time that the caller waits, from its `grpc-timeout` header, or `None` if there is none.
 ///
@@ -82,7 +85,12 @@ impl Api {
         let outcome = |checked: Result<Vec<String>, Status>| {
             let ignored_features = checked?;
             let answer = answers.next().ok_or_else(|| error::write(&WriteError::Stopped))?;
-            let answer = answer.map_err(|why| error::decide(&why))?;
+            let answer = answer.map_err(|why| match why {
+                DecideError::SlotNotFound { slot, .. } if access.check_all_slots().is_err() => {
+                    error::decide(&DecideError::SlotNotFound { slot, suggestion: String::new() })
+                }
+                why @ (DecideError::SlotNotFound { .. } | DecideError::Field(_)) => error::decide(&why),
+            })?;
             self.metrics.decided(&answer, ignored_features.len());
             Ok(DecideResponse { ignored_features, ..encode::answer(answer) })
         };

@@ -30,7 +30,7 @@ use crate::{
     engine::{
         self, DecideOptions, DecisionId, SlotView, alerts, decide, period_figures, report as slot_report, segments,
     },
-    node::run_long,
+    node::{HindsightError, run_long},
     slot::{FieldError, SlotId, suggestion},
 };
 
@@ -165,7 +165,15 @@ impl InsightService for Api {
         let slot = (!slot_id.is_empty()).then(|| SlotId::parse("slot_id", &slot_id)).transpose();
         let slot = slot.map_err(|e| error::field(&e))?;
         slot.iter().try_for_each(|slot| access.check_slot(slot))?;
-        let recalled = self.node()?.recall(id, slot.as_ref()).await.map_err(error::hindsight)?;
+        let recalled = self.node()?.recall(id, slot.as_ref()).await.map_err(|why| match why {
+            // The reason may name the slot of the decision.
+            HindsightError::Unknown(_) if access.check_all_slots().is_err() => {
+                error::hindsight(HindsightError::Unknown("there is no such decision".to_owned()))
+            }
+            why @ (HindsightError::Change(_) | HindsightError::Read(_) | HindsightError::Unknown(_)) => {
+                error::hindsight(why)
+            }
+        })?;
         access.check_slot(&recalled.decided.slot)?;
         Ok(Response::new(encode::recalled_decision(recalled)))
     }

@@ -64,7 +64,7 @@ impl Api {
         loop {
             tries -= 1;
             let current =
-                node.slot(id).ok_or_else(|| error::slot_not_found("slot.slot_id", id, &node.suggest(id.as_str())))?;
+                node.slot(id).ok_or_else(|| error::slot_not_found("slot.slot_id", id, &access.near(node, id)))?;
             let definition = mask::apply_mask(&current.definition, &draft, mask.as_ref());
             // A stale revision is a more useful error than what is wrong with the fields.
             let made_of_older = revision != 0 && revision != current.revision;

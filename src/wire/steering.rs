@@ -38,7 +38,7 @@ impl Api {
     pub(super) fn view(&self, access: &CallAccess, slot: &SlotId) -> Result<Arc<SlotView>, Status> {
         access.check_slot(slot)?;
         let node = self.node()?;
-        node.slot(slot).ok_or_else(|| error::slot_not_found("slot_id", slot, &node.suggest(slot.as_str())))
+        node.slot(slot).ok_or_else(|| error::slot_not_found("slot_id", slot, &access.near(node, slot)))
     }
 
     pub(super) async fn change(
@@ -69,9 +69,8 @@ impl Api {
         let mut tries = UPDATE_TRIES;
         loop {
             tries -= 1;
-            let current = node
-                .slot(slot)
-                .ok_or_else(|| error::slot_not_found("slot.slot_id", slot, &node.suggest(slot.as_str())))?;
+            let current =
+                node.slot(slot).ok_or_else(|| error::slot_not_found("slot.slot_id", slot, &access.near(node, slot)))?;
             let definition = mask::apply_mask(&current.definition, draft, mask);
             // A stale revision is a more useful error than what is wrong with the fields.
             let made_of_older = revision != 0 && revision != current.revision;

@@ -40,7 +40,6 @@ impl Browser {
 
     async fn send(&self, head: &str, body: &str) -> ShownPage {
         let cookie = if self.cookie.is_empty() { String::new() } else { format!("\r\ncookie: {}", self.cookie) };
-        // The tests' helper names the host `x`; a browser names the address.
         let (headers, body) = exchange(&self.http, &format!("{head}{cookie}"), body.as_bytes()).await;
         let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
         let body = if headers.contains("transfer-encoding: chunked") { unchunked(&body) } else { body };

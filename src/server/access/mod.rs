@@ -15,7 +15,7 @@ mod table;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
@@ -53,6 +53,8 @@ struct AccessGate {
     tokens: Option<TokenVerifier>,
     metrics: Arc<Metrics>,
     clock: SystemClock,
+    /// Callers of tokens whose calls or sessions are open, so that they end with the token.
+    token_callers: Mutex<Vec<Weak<Caller>>>,
     /// The ports speak TLS.
     encrypted: bool,
     /// Time of the last line of the log about each reason.
@@ -96,7 +98,16 @@ impl AccessControl {
         let table = KeyTable::read(&store, None, clock.now_us()).map_err(|why| why.to_string())?;
         let tokens = tokens.map(TokenVerifier::new).transpose().map_err(|why| why.to_string())?;
         let table = RwLock::new(Arc::new(table));
-        Ok(Self(Arc::new(AccessGate { store, table, tokens, metrics, clock, encrypted, logged: Mutex::default() })))
+        Ok(Self(Arc::new(AccessGate {
+            store,
+            table,
+            tokens,
+            metrics,
+            clock,
+            token_callers: Mutex::default(),
+            encrypted,
+            logged: Mutex::default(),
+        })))
     }
 
     fn table(&self) -> Arc<KeyTable> {
@@ -138,7 +149,10 @@ impl AccessControl {
         let Some(role) = requirement(path) else { return Ok(None) };
         let role = if headers.contains_key(SIMULATED) { role.when_simulated() } else { role };
         let admitted = self.caller(&table, headers).and_then(|caller| {
-            if caller.has(role) {
+            if caller.has(role) && path == "/metrics" && !caller.reaches_all() {
+                let message = "metrics are of all slots, and the key reaches some of them only";
+                Err(refusal("SLOT_OUT_OF_REACH", forbidden("SLOT_OUT_OF_REACH", message)))
+            } else if caller.has(role) {
                 Ok(caller)
             } else {
                 Err(refusal("ROLE_MISSING", role_missing(caller.principal(), role.name())))
@@ -158,7 +172,11 @@ impl AccessControl {
         let Some(presented) = Presented::parse(text) else {
             let Some(tokens) = &self.0.tokens else { return refuse("KEY_UNKNOWN", "the key is not known") };
             return match tokens.verify(text) {
-                Ok(caller) => Ok(Arc::new(caller)),
+                Ok(caller) => {
+                    let caller = Arc::new(caller);
+                    self.0.token_callers.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&caller));
+                    Ok(caller)
+                }
                 Err(why) => refuse("TOKEN_REFUSED", &format!("the token is not taken: {why}")),
             };
         };
@@ -179,6 +197,19 @@ impl AccessControl {
             return Err(refusal("KEY_QUOTA", quota(&active.key.name, calls, wait)));
         }
         Ok(Arc::clone(&active.caller))
+    }
+
+    /// Ends the callers whose token's time is over.
+    fn end_tokens(&self, now_us: i64) {
+        let mut callers = self.0.token_callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.retain(|caller| {
+            let Some(caller) = caller.upgrade() else { return false };
+            let ended = caller.has_ended(now_us);
+            if ended {
+                caller.revoke();
+            }
+            !ended
+        });
     }
 
     /// Counts a refusal, and logs it unless one for the same reason was logged just now.
@@ -203,6 +234,7 @@ impl AccessControl {
             let now_us = self.0.clock.now_us();
             let table = self.table();
             table.end_expired(now_us);
+            self.end_tokens(now_us);
             let mark = self.0.store.mark();
             if mark.as_ref().is_ok_and(|mark| *mark == table.mark()) {
                 continue;

@@ -44,7 +44,7 @@ impl KeyTable {
         let mark = store.mark()?;
         let stored = store.read()?;
         let was_required = before.is_some_and(|before| before.required);
-        let required = was_required || stored.is_some();
+        let required = was_required || stored.is_some() || store.had_keys();
         let mut keys = HashMap::new();
         for key in stored.unwrap_or_default() {
             let known = before.and_then(|before| before.keys.get(&key.id)).filter(|known| known.key == key);

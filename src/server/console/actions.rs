@@ -12,9 +12,10 @@ use tonic::Code;
 
 use super::{
     Console, SharedConsole,
-    change::{ControlsDraft, DraftChange, present, show},
+    change::show,
+    draft::{ControlsDraft, DraftChange, at_revision},
     fields::redirect,
-    layout::slot_path,
+    layout::{ConsolePage, slot_path},
     slots::new_form,
     visitor::{PageResult, Visitor},
 };
@@ -129,13 +130,12 @@ pub(super) async fn apply(
     visitor: Visitor,
     Path(slot): Path<String>,
     headers: HeaderMap,
-    Form(mut draft): Form<ControlsDraft>,
+    Form(draft): Form<ControlsDraft>,
 ) -> PageResult {
     Console::check_change(&visitor, &headers, Role::Tune)?;
     let view = console.api.slot_of(&visitor.call(()), &slot)?;
     // A draft from an older revision is compared with what it was made from, so that it changes what its author meant.
-    let from = view.revisions.iter().find(|kept| kept.number == draft.revision);
-    let from = from.map_or_else(|| present(&view), |kept| ControlsDraft::of(&kept.definition.controls, kept.number));
+    let from = at_revision(&view, draft.revision);
     let change = match draft.change(&slot, &from) {
         Ok(Some(change)) => change,
         Ok(None) => return show(&console, &visitor, &slot, None, Some("This changes nothing.".into())).await,
@@ -152,7 +152,6 @@ pub(super) async fn apply(
         Ok(_) => Ok(redirect(&slot_path(&slot, "history"))),
         // Another editor was quicker, or a field is wrong: the draft stays, with what happened, to be looked at again.
         Err(status) if matches!(status.code(), Code::InvalidArgument | Code::Aborted) => {
-            draft.revision = view.revision;
             show(&console, &visitor, &slot, Some(draft), Some(status.message().to_owned())).await
         }
         Err(status) => Err(status.into()),
@@ -216,8 +215,24 @@ pub(super) async fn rollback(
         reason: form.reason,
         ..Default::default()
     };
-    console.api.rollback_slot(visitor.call(request)).await?;
+    let before = console.api.slot_of(&visitor.call(()), &slot)?.revision;
+    let after =
+        console.api.rollback_slot(visitor.call(request)).await?.into_inner().slot.map_or(0, |slot| slot.revision);
+    if after == before {
+        return Ok(nothing_undone(&visitor, &slot));
+    }
     Ok(redirect(&slot_path(&slot, "history")))
+}
+
+/// Says that going back changed nothing.
+fn nothing_undone(visitor: &Visitor, slot: &str) -> axum::response::Response {
+    let content = maud::html! {
+        p.problem role="alert" {
+            "Nothing was undone: the revision differs only in what operations own, which going back never touches. Those are the safe choice, the mode, stopped learning, and whether an arm may be shown."
+        }
+        p { "Set these where they were set: the page Now has the safe choice and the arms, the page Change has the mode." }
+    };
+    ConsolePage::new("Nothing was undone").visitor(visitor).slot(slot, "history").show(&content)
 }
 
 /// Checks that the slot's id was typed.

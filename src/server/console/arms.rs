@@ -64,7 +64,7 @@ pub(super) async fn page(
     let amounts = AmountFormat::of_report(&report);
     let shown: Vec<&ArmReport> = report.arms.iter().skip(query.from).take(ARMS).collect();
     let drawn: Vec<RowFigure> = shown.iter().take(DRAWN).map(|arm| row(arm, &amounts)).collect();
-    let next = query.from + ARMS;
+    let next = query.from.saturating_add(ARMS);
     let content = html! {
         p.sentence { (report.status.sentence) }
         @if drawn.is_empty() { p { "The slot has no arm yet." } }

@@ -52,7 +52,7 @@ pub(super) fn lift_text(lift: &Lift, amounts: &AmountFormat) -> String {
     let interval = lift.interval.map_or("too few rewards for an interval".to_owned(), |(low, high)| {
         format!("between {} and {}, 95 % sure at any time", amounts.amount(low), amounts.amount(high))
     });
-    format!("{}{relative} against the holdout: {interval}", amounts.amount(lift.difference))
+    format!("{}{relative} difference to the holdout: {interval}", amounts.amount(lift.difference))
 }
 
 /// Figure "if everybody got it" of an arm, in words.

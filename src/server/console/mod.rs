@@ -3,7 +3,7 @@
 //! * `session`, `visitor`: who looks, by a key that was given in a form.
 //! * `layout`: what all pages have in common. `fields`: texts and forms that several pages share.
 //! * `slots`, `now`, `arms`, `segments`, `series`, `history`, `rules`, `change`, `decision`, `try_it`, `system`: a page each.
-//! * `actions`: the changes that pages make.
+//! * `actions`: the changes that pages make. `draft`: those of controls, as their form has them.
 //! * `draw`: the charts of these pages.
 //!
 //! Invariants:
@@ -19,6 +19,7 @@ mod actions;
 mod arms;
 mod change;
 mod decision;
+mod draft;
 mod draw;
 mod fields;
 mod history;
@@ -106,6 +107,7 @@ async fn guard(mut response: axum::response::Response) -> axum::response::Respon
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }
 

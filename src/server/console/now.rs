@@ -26,7 +26,7 @@ fn money(report: &SlotReport, amounts: &AmountFormat) -> Markup {
             div { dt { "decisions" } dd { (count(report.counters.decisions)) } }
             div { dt { "reward events" } dd { (count(report.counters.rewards)) } }
             div { dt { "earned per 1,000 decisions" } dd { (plain.amount(1_000.0 * report.reward_per_decision())) } }
-            @if let Some(lift) = &report.lift { div { dt { "more than the holdout" } dd { (lift_text(lift, amounts)) } } }
+            @if let Some(lift) = &report.lift { div { dt { "against the holdout" } dd { (lift_text(lift, amounts)) } } }
             @if let Some(cost) = report.exploration_cost {
                 div { dt { "cost of exploring per 1,000 decisions" } dd { (plain.amount(1_000.0 * cost)) } }
             }
@@ -37,10 +37,10 @@ fn money(report: &SlotReport, amounts: &AmountFormat) -> Markup {
     }
 }
 
-fn waiting(slot: &str) -> Markup {
-    let curl = format!(
-        "curl --json '{{\"slotId\": \"{slot}\", \"subject\": {{\"id\": \"customer-17\"}}}}' http://127.0.0.1:8080/v1/Decide"
-    );
+fn waiting(slot: &str, visitor: &Visitor) -> Markup {
+    let key = if visitor.name().is_some() { " -H 'authorization: Bearer KEY'" } else { "" };
+    let body = format!("{{\"slotId\": \"{slot}\", \"subject\": {{\"id\": \"customer-17\"}}}}");
+    let curl = format!("curl --json '{body}'{key} {}/v1/Decide", visitor.host());
     html! {
         p { "Waiting for the first decision. A program asks for one like this:" }
         pre { code { (curl) } }
@@ -127,7 +127,7 @@ pub(super) async fn page(
             p.sentence aria-live="polite" { (report.status.sentence) }
             @for alert in &report.alerts { p.problem { (alert.sentence) ". " (alert.advice) "." } }
             (money(&report, &amounts))
-            @if report.counters.decisions == 0 { (waiting(&slot)) }
+            @if report.counters.decisions == 0 { (waiting(&slot, &visitor)) }
             @if let Some(text) = not_counted(&report) { p.hint { (text) } }
         }
         h2 { "Arms" }

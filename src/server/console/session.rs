@@ -112,7 +112,8 @@ pub(super) struct SignInForm {
 
 /// Returns a path of this host to go on to, whatever was asked for.
 fn safe_path(next: &str) -> &str {
-    let plain = next.starts_with('/') && !next.starts_with("//") && !next.contains(['\\', '\r', '\n']);
+    let plain =
+        next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && !next.contains(char::is_control);
     if plain { next } else { "/" }
 }
 
@@ -214,6 +215,7 @@ mod tests {
             ("//evil.example", "/"),
             ("https://evil.example", "/"),
             ("/\\evil.example", "/"),
+            ("/\t/evil.example", "/"),
             ("", "/"),
         ] {
             assert_eq!(safe_path(next), want, "{next}");

@@ -21,10 +21,11 @@ fn bytes(count: u64) -> String {
     unit.map_or_else(|| format!("{count} bytes"), |(size, name)| format!("{:.1} {name}", count as f64 / size as f64))
 }
 
-fn keys(all: &[AccessKey], now_us: i64) -> Markup {
+fn keys(all: &[AccessKey], required: bool, now_us: i64) -> Markup {
     html! {
         h2 { "Keys" }
-        @if all.is_empty() { p { "There is no key, and no call needs one." } }
+        @if all.is_empty() && required { p { "There is no key; callers present tokens." } }
+        @else if all.is_empty() { p { "There is no key, and no call needs one." } }
         @else {
             div.scroll.wide tabindex="0" { table {
                 caption { "Keys of callers" }
@@ -63,8 +64,9 @@ pub(super) async fn page(State(console): State<SharedConsole>, visitor: Visitor)
                 div { dt { "snapshots" } dd { (bytes(state.snapshot_bytes)) } }
             }
         }
-        p { "Metrics for Prometheus: " a href="/metrics" { "/metrics" } ". The API: " a href="/openapi.json" { "/openapi.json" } "." }
-        @if let Some(listed) = &listed { (keys(listed.as_deref().unwrap_or_default(), now_us)) }
+        p { "Metrics for Prometheus: " code { "/metrics" } ". The API: " code { "/openapi.json" } ". Where keys are asked for, both need one with the role view." }
+        @if visitor.may(Role::Admin) && listed.is_none() { p.problem { "The file of the keys cannot be read; the service's log says why." } }
+        @if let Some(listed) = &listed { (keys(listed.as_deref().unwrap_or_default(), console.access.is_required(), now_us)) }
     };
     Ok(ConsolePage::new("System")
         .visitor(&visitor)

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts},
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use maud::html;
@@ -21,6 +21,8 @@ use crate::{
 pub(super) struct Visitor {
     caller: Option<Arc<Caller>>,
     peer: Option<SocketAddr>,
+    /// Scheme and host by which the visitor reached the page.
+    host: String,
 }
 
 /// Reason why a page is not shown, or a change not made.
@@ -74,32 +76,27 @@ fn problem(code: StatusCode, title: &str, message: &str) -> Response {
     ConsolePage::new(title).show_with(code, &content)
 }
 
-/// Returns `true` if a header names the machine itself.
-fn is_loopback_host(headers: &HeaderMap) -> bool {
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let name =
-        host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(n, _)| n);
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
-}
-
 impl FromRequestParts<SharedConsole> for Visitor {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, console: &SharedConsole) -> Result<Self, PageError> {
         let peer = parts.extensions.get::<ConnectInfo<HttpPeer>>().map(|ConnectInfo(peer)| peer.address());
+        let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        let scheme = if console.access.is_encrypted() { "https" } else { "http" };
+        let host = format!("{scheme}://{host}");
         if !console.access.is_required() {
-            // A name that was made to lead here would let a page of elsewhere act as one of ours.
-            if !is_loopback_host(&parts.headers) {
-                let message =
-                    "without keys the console is for this machine: open it as http://localhost or by its number";
-                return Err(PageError::Request(StatusCode::FORBIDDEN, message));
-            }
-            return Ok(Self { caller: None, peer });
+            return Ok(Self { caller: None, peer, host });
         }
-        let next = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+        // After signing in, a form that was sent is not sent again: the visitor goes on to the page that it stood on.
+        let path = parts.uri.path();
+        let page = path.rsplit_once('/').map_or("/", |(page, _)| if page.is_empty() { "/" } else { page });
+        let next = match parts.method {
+            Method::GET => parts.uri.path_and_query().map_or("/", |path| path.as_str()),
+            _ => page,
+        };
+        let next = next.to_owned();
         let caller = console.sessions.caller(&parts.headers).ok_or(PageError::SignIn(next))?;
-        Ok(Self { caller: Some(caller), peer })
+        Ok(Self { caller: Some(caller), peer, host })
     }
 }
 
@@ -107,6 +104,11 @@ impl Visitor {
     /// Name of the visitor, or `None` where nobody signs in.
     pub(super) fn name(&self) -> Option<&str> {
         self.caller.as_ref().map(|caller| caller.principal())
+    }
+
+    /// Scheme and host by which the visitor reached the page.
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Returns `true` if the visitor has a role.
@@ -190,20 +192,5 @@ mod tests {
             assert_eq!(check_origin(&headers(&all)).is_ok(), allowed, "{more:?}");
         }
         assert!(check_origin(&headers(&[("origin", "http://")])).is_err());
-    }
-
-    #[test]
-    fn without_keys_only_names_of_the_machine_are_answered() {
-        for (host, allowed) in [
-            ("localhost:8080", true),
-            ("127.0.0.1:8080", true),
-            ("[::1]:8080", true),
-            ("10.0.0.7", true),
-            ("evil.example:8080", false),
-            ("localhost.evil.example", false),
-            ("", false),
-        ] {
-            assert_eq!(is_loopback_host(&headers(&[("host", host)])), allowed, "{host}");
-        }
     }
 }

@@ -47,7 +47,7 @@ struct HttpProblemField {
 
 impl HttpProblem {
     /// Creates an error without fields.
-    pub(super) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+    pub(in crate::server) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
         Self(Box::new(HttpProblemDetails {
             status: status.as_u16(),
             title,

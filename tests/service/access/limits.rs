@@ -49,7 +49,7 @@ async fn metrics(http: &str, head: &str) -> String {
 async fn an_expired_key_is_refused_and_says_so() {
     let (folder, server, _clients) = started().await;
     let roles: BTreeSet<Role> = [Role::View].into();
-    let draft = KeyDraft { name: "old".into(), roles, expires_us: Some(1_000_000), ..KeyDraft::default() };
+    let draft = KeyDraft { name: "old".into(), roles, expires_us: Some(1), ..KeyDraft::default() };
     let key = create_draft(folder.path(), draft);
     until_keys_are_asked_for(&server.http).await;
     let answer = call(&server.http, "ListSlots", Some(&key), &json!({})).await;

@@ -103,6 +103,30 @@ async fn from_the_first_key_on_every_call_needs_one() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(call(&server.http, "ListSlots", None, &json!({})).await.status, 401);
     server.stop().await;
+    // Nor does it before a start.
+    let server = InProcessServer::start(folder.path()).await;
+    assert_eq!(call(&server.http, "ListSlots", None, &json!({})).await.status, 401);
+    server.stop().await;
+}
+
+/// A name of elsewhere that leads to the machine reaches no page and no call.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_keys_the_http_port_answers_to_names_of_the_machine_only() {
+    let (folder, server, _clients) = started().await;
+    let statuses = async |host: &str| {
+        let mut found = Vec::new();
+        for path in ["GET /", "GET /metrics", "POST /v1/ListSlots"] {
+            let head = format!("{path} HTTP/1.1\r\ncontent-type: application/json\r\nhost: {host}");
+            found.push(send(&server.http, &head, b"{}").await.status);
+        }
+        found
+    };
+    assert_eq!(statuses("localhost:8080").await, [200, 200, 200]);
+    assert_eq!(statuses("evil.example:8080").await, [403, 403, 403]);
+    create(folder.path(), "shop", &[Role::View], &[]);
+    until_keys_are_asked_for(&server.http).await;
+    assert_eq!(statuses("slots.example").await, [303, 401, 401]);
+    server.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
