@@ -136,7 +136,7 @@ async fn every_page_is_shown_empty_and_with_traffic() {
         ] {
             assert!(shown.headers.contains(header), "{path} has no {header}");
         }
-        // Nothing is loaded from, and no link leads to, another host; nothing is set in line that the policy forbids.
+        // Pages load from and link to this host only, and have no inline style or handler, which the policy forbids.
         for attribute in ["href=\"", "src=\"", "action=\""] {
             for part in shown.page.split(attribute).skip(1) {
                 assert!(part.starts_with(['/', '#']), "{path}: {attribute}{}", &part[..40]);
@@ -223,7 +223,7 @@ async fn a_slot_is_made_steered_and_set_back_with_forms_alone() {
     assert_eq!(revisions[0].reason, "alarm");
     assert!(revisions[0].actor.as_ref().unwrap().origin.starts_with("127.0.0.1:"));
 
-    // What cannot be undone asks for the id.
+    // Reset and delete cannot be undone, so they ask for the id.
     for action in ["reset", "delete"] {
         let path = format!("/slots/home/{action}");
         let refused = browser.post(&path, &[("confirm", "hom"), ("reason", "x")]).await;

@@ -10,7 +10,7 @@ async function refresh() {
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const old of parts()) {
       const now = page.getElementById(old.id);
-      // What somebody types into stays as it is.
+      // A field that has the focus keeps its text.
       if (now && !old.contains(document.activeElement) && now.innerHTML !== old.innerHTML) {
         old.innerHTML = now.innerHTML;
       }

@@ -97,7 +97,7 @@ impl AsyncWrite for PortStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if matches!(self.state, StreamState::Handshake(_) | StreamState::Closed) {
-            // Nothing was said, so nothing is to be ended.
+            // The peer got no byte of TLS yet, so there is no session to close.
             return Poll::Ready(Ok(()));
         }
         through!(self, context, stream => stream.poll_shutdown(context))

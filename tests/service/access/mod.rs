@@ -103,7 +103,7 @@ async fn from_the_first_key_on_every_call_needs_one() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert_eq!(call(&server.http, "ListSlots", None, &json!({})).await.status, 401);
     server.stop().await;
-    // Nor does it before a start.
+    // A start without the file opens nothing either.
     let server = InProcessServer::start(folder.path()).await;
     assert_eq!(call(&server.http, "ListSlots", None, &json!({})).await.status, 401);
     server.stop().await;
