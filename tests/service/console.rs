@@ -249,8 +249,14 @@ async fn a_form_of_another_site_changes_nothing() {
         "\r\norigin: https://evil.example\r\nsec-fetch-site: cross-site",
         "\r\nsec-fetch-site: same-site",
     ] {
-        let refused = browser.post_from(from, "/slots/offers/safe-choice", &form).await;
-        assert_eq!(refused.status, 403, "{from}: {}", refused.page);
+        // Every route that takes a form.
+        for path in ["/new", "/sign-in", "/sign-out"] {
+            assert_eq!(browser.post_from(from, path, &form).await.status, 403, "{path}{from}");
+        }
+        for page in ["change", "availability", "safe-choice", "rollback", "reset", "delete"] {
+            let refused = browser.post_from(from, &format!("/slots/offers/{page}"), &form).await;
+            assert_eq!(refused.status, 403, "{page}{from}: {}", refused.page);
+        }
     }
     assert!(!current(&mut clients, "offers").await.controls.unwrap().safe_choice.unwrap_or(false));
     server.stop().await;

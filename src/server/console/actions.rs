@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use axum::{
     Form,
     extract::{Path, State},
-    http::HeaderMap,
 };
 use serde::Deserialize;
 use tonic::Code;
 
 use super::{
-    Console, SharedConsole,
+    SharedConsole,
     change::show,
     draft::{ControlsDraft, DraftChange, at_revision},
     fields::redirect,
@@ -96,10 +95,9 @@ fn template_goal(template: &str) -> proto::Goal {
 pub(super) async fn create(
     State(console): State<SharedConsole>,
     visitor: Visitor,
-    headers: HeaderMap,
     Form(form): Form<NewSlotForm>,
 ) -> PageResult {
-    Console::check_change(&visitor, &headers, Role::Tune)?;
+    visitor.check(Role::Tune)?;
     let arms = form.arms.lines().map(str::trim).filter(|id| !id.is_empty());
     let arm = |id: &str| proto::Arm { arm_id: id.to_owned(), ..proto::Arm::default() };
     let kind = match form.template.as_str() {
@@ -129,10 +127,9 @@ pub(super) async fn apply(
     State(console): State<SharedConsole>,
     visitor: Visitor,
     Path(slot): Path<String>,
-    headers: HeaderMap,
     Form(draft): Form<ControlsDraft>,
 ) -> PageResult {
-    Console::check_change(&visitor, &headers, Role::Tune)?;
+    visitor.check(Role::Tune)?;
     let view = console.api.slot_of(&visitor.call(()), &slot)?;
     // A draft from an older revision is compared with what it was made from, so that it changes what its author meant.
     let from = at_revision(&view, draft.revision);
@@ -163,10 +160,9 @@ pub(super) async fn availability(
     State(console): State<SharedConsole>,
     visitor: Visitor,
     Path(slot): Path<String>,
-    headers: HeaderMap,
     Form(form): Form<AvailabilityForm>,
 ) -> PageResult {
-    Console::check_change(&visitor, &headers, Role::Tune)?;
+    visitor.check(Role::Tune)?;
     let because = if form.available { 0 } else { proto::UnavailableBecause::Paused.into() };
     let change = proto::ArmAvailability {
         arm_id: form.arm,
@@ -190,10 +186,9 @@ pub(super) async fn safe_choice(
     State(console): State<SharedConsole>,
     visitor: Visitor,
     Path(slot): Path<String>,
-    headers: HeaderMap,
     Form(form): Form<SafeChoiceForm>,
 ) -> PageResult {
-    Console::check_change(&visitor, &headers, Role::Tune)?;
+    visitor.check(Role::Tune)?;
     let request =
         SetSafeChoiceRequest { slot_id: slot.clone(), on: form.on, reason: form.reason, ..Default::default() };
     console.api.set_safe_choice(visitor.call(request)).await?;
@@ -205,10 +200,9 @@ pub(super) async fn rollback(
     State(console): State<SharedConsole>,
     visitor: Visitor,
     Path(slot): Path<String>,
-    headers: HeaderMap,
     Form(form): Form<RollbackForm>,
 ) -> PageResult {
-    Console::check_change(&visitor, &headers, Role::Tune)?;
+    visitor.check(Role::Tune)?;
     let request = RollbackSlotRequest {
         slot_id: slot.clone(),
         revision: form.revision,
@@ -245,10 +239,9 @@ pub(super) async fn reset(
     State(console): State<SharedConsole>,
     visitor: Visitor,
     Path(slot): Path<String>,
-    headers: HeaderMap,
     Form(form): Form<ConfirmedForm>,
 ) -> PageResult {
-    Console::check_change(&visitor, &headers, Role::Admin)?;
+    visitor.check(Role::Admin)?;
     confirmed(&slot, &form)?;
     let request = ResetSlotRequest { slot_id: slot.clone(), reason: form.reason, ..Default::default() };
     console.api.reset_slot(visitor.call(request)).await?;
@@ -260,10 +253,9 @@ pub(super) async fn delete(
     State(console): State<SharedConsole>,
     visitor: Visitor,
     Path(slot): Path<String>,
-    headers: HeaderMap,
     Form(form): Form<ConfirmedForm>,
 ) -> PageResult {
-    Console::check_change(&visitor, &headers, Role::Admin)?;
+    visitor.check(Role::Admin)?;
     confirmed(&slot, &form)?;
     let request = DeleteSlotRequest { slot_id: slot, reason: form.reason, ..Default::default() };
     console.api.delete_slot(visitor.call(request)).await?;

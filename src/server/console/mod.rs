@@ -11,7 +11,7 @@
 //! * A page can do nothing that the API cannot: changes are the API's own calls, with the visitor as their caller.
 //! * Every page works without a script. The script only refreshes numbers, and no request leaves the host.
 //! * Every text is escaped as it is written.
-//! * A change comes from a page of this host, by the headers `Origin` and `Sec-Fetch-Site`.
+//! * A change comes from a page of this host, by the headers `Origin` and `Sec-Fetch-Site`. One layer checks it for all routes.
 //!
 //! Deliberately not here: what a figure says (`engine`), and simulations.
 
@@ -97,6 +97,7 @@ pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore) -> Router 
         .route("/console.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT.to_owned())))
         .route("/icon.svg", get(async || asset("image/svg+xml", ICON.to_owned())))
         .with_state(console)
+        .route_layer(axum::middleware::from_fn(visitor::refuse_other_sites))
         .layer(axum::middleware::map_response(guard))
 }
 

@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts},
+    extract::{self, ConnectInfo, FromRequestParts},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use maud::html;
@@ -138,7 +139,7 @@ impl Visitor {
 }
 
 /// Checks that a change comes from a page of this host. Browsers say so in one header or the other.
-pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), PageError> {
+fn check_origin(headers: &HeaderMap) -> Result<(), PageError> {
     let text = |name: header::HeaderName| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let refused = PageError::Request(StatusCode::FORBIDDEN, "a change must come from a page of the console itself");
     let site = headers.get("sec-fetch-site").and_then(|value| value.to_str().ok());
@@ -153,16 +154,18 @@ pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), PageError> {
     }
 }
 
+/// Passes a request on if it changes nothing, or comes from a page of this host.
+pub(super) async fn refuse_other_sites(request: extract::Request, next: Next) -> Result<Response, PageError> {
+    if !request.method().is_safe() {
+        check_origin(request.headers())?;
+    }
+    Ok(next.run(request).await)
+}
+
 impl Console {
     /// Time of the service's clock, microseconds since 1970.
     pub(super) fn now_us(&self) -> Result<i64, PageError> {
         Ok(self.api.now_us()?)
-    }
-
-    /// Checks that a form may change something: its origin, and the visitor's role.
-    pub(super) fn check_change(visitor: &Visitor, headers: &HeaderMap, role: Role) -> Result<(), PageError> {
-        check_origin(headers)?;
-        visitor.check(role)
     }
 }
 
