@@ -101,7 +101,7 @@ pub struct SlotTraits {
 impl ModelSpec {
     /// Default of λ, under which a weight is about as large as the noise.
     pub const PRIOR_PRECISION: f64 = 1.0;
-    /// Default number of dimensions, which takes 263 kB per arm and model.
+    /// Default number of dimensions, which takes 272 kB per arm and model.
     pub const DIMENSION_BUDGET: u32 = 256;
     /// Default number of multiplications of a decision: some milliseconds of one core at most, enough for three models of
     /// 150 dimensions and a hundred candidates.

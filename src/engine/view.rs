@@ -118,6 +118,13 @@ impl SlotState {
         }
     }
 
+    /// Returns the view without the posteriors of models that have no part in decisions, or `None` if all models have a part;
+    /// see [`Learner::for_decisions`].
+    pub fn view_for_decisions(&self) -> Option<SlotView> {
+        let learner = self.learner.for_decisions()?;
+        Some(SlotView { learner: Arc::new(learner), ..self.view() })
+    }
+
     fn position_exposures(&self) -> Vec<f64> {
         let definition = &self.design.definition;
         let positions =

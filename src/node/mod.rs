@@ -48,6 +48,7 @@ mod time;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -203,6 +204,7 @@ impl Node {
             saver,
             durable_decisions: options.durable_decisions,
             catch_up: None,
+            partly_published: BTreeMap::new(),
         };
         let writer = std::thread::Builder::new()
             .name("slotwise-writer".into())

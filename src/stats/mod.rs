@@ -1,6 +1,6 @@
 //! Statistics without names or time: posteriors, and the integrals that propensities come from.
 //!
-//! * [`Cholesky`]: factor of a precision matrix that grows and takes rank-one updates.
+//! * [`SymmetricMatrix`]: covariance that grows and takes rank-one updates, in tiles; [`Cholesky`]: factor of one.
 //! * [`Gaussian`]: posterior over the weights of a linear reward, with `observe`, `revise` and `forget`.
 //! * [`Noise`]: posterior of the noise variance that all Gaussians of a slot share (inverse gamma).
 //! * [`Beta`], [`NormalInverseGamma`]: conjugate posteriors without features.
@@ -53,6 +53,7 @@ mod ratio_check;
 mod reward_sums;
 mod special;
 mod standardiser;
+mod symmetric;
 mod winners;
 
 pub use beta::Beta;
@@ -79,4 +80,5 @@ pub use ratio_check::{AssignedCounts, ratio_p_value};
 pub use reward_sums::RewardSums;
 pub use special::{normal_cdf, normal_quantile};
 pub use standardiser::{StandardScore, Standardiser};
+pub use symmetric::SymmetricMatrix;
 pub use winners::Winners;

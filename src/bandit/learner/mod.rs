@@ -158,6 +158,19 @@ impl Learner {
         self.portfolio.count_with(spec, traits)
     }
 
+    /// Returns a copy for decisions alone, without the posteriors of large models that have no part in them, or `None` if
+    /// all models have a part. Decisions from the copy are those from the original. It must not learn.
+    ///
+    /// The copy shares nothing with the original that learning changes at every observation and that is large.
+    pub fn for_decisions(&self) -> Option<Self> {
+        Some(Self {
+            portfolio: self.portfolio.for_decisions()?,
+            feature_encoders: self.feature_encoders.clone(),
+            arms: self.arms.clone(),
+            ..*self
+        })
+    }
+
     /// Rebuilds the fields that snapshots leave out.
     pub fn rebuild(&mut self) {
         self.portfolio.rebuild(&self.feature_encoders);

@@ -140,6 +140,20 @@ impl Linear {
         }
     }
 
+    /// Returns a copy with all arms at their prior.
+    pub(super) fn without_posteriors(&self) -> Self {
+        Self {
+            design: self.design,
+            expander: Arc::clone(&self.expander),
+            noise: self.noise,
+            constant: self.constant,
+            noise_scale: self.noise_scale,
+            arms: Vec::new(),
+            offsets: Vec::new(),
+            owed: self.owed,
+        }
+    }
+
     /// Returns whether the expansion adds anything to the plain linear model.
     pub(super) fn adds(&self) -> bool {
         self.expander.adds()

@@ -157,6 +157,14 @@ impl Model {
         }
     }
 
+    /// Returns a copy of a linear model with all arms at their prior, and of any other model as it is.
+    pub(super) fn without_posteriors(&self) -> Self {
+        match self {
+            Self::Linear(linear) => Self::Linear(linear.without_posteriors()),
+            other @ (Self::Hurdle(_) | Self::BetaBernoulli { .. } | Self::NormalInverseGamma { .. }) => other.clone(),
+        }
+    }
+
     /// Returns the model's expectation of the arm's reward at `x`.
     pub(super) fn expect(&self, arm: u32, x: &SparseVector, scale: RewardScale) -> Expectation {
         let unit = scale == RewardScale::Unit;

@@ -38,6 +38,9 @@ pub(in crate::bandit) struct PortfolioMember {
     /// Log evidence that the model won against the heaviest one over the last few hundred observations, nats.
     #[serde(default)]
     pub(super) ground: f64,
+    /// Says that this is a copy for decisions, which the model has no part in, without its posteriors.
+    #[serde(skip)]
+    pub(super) withheld: bool,
 }
 
 /// Number of observations over which a model's ground is counted.

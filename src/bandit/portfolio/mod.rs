@@ -5,6 +5,7 @@ mod challenger;
 mod change_detector;
 mod member;
 mod observation;
+mod published;
 mod thinning;
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,7 @@ impl Portfolio {
                     was: 0,
                     error: SquaredError::default(),
                     ground: 0.0,
+                    withheld: false,
                 });
                 self.members.len() - 1
             }));
@@ -315,7 +317,7 @@ impl Portfolio {
         }
         let share = challenger.map_or(0.0, Challenger::share);
         let mut deciders = SmallVec::<[(f64, &PortfolioMember, &Model); 4]>::new();
-        for (i, weight) in self.weights(arms) {
+        for (i, weight) in self.weights(arms).into_iter().filter(|&(i, _)| !self.members[i].withheld) {
             deciders.push(((1.0 - share) * weight, &self.members[i], &self.members[i].model));
         }
         if let Some(challenger) = challenger.filter(|_| share > 0.0) {

@@ -6,7 +6,7 @@ mod rewards;
 pub use rewards::RewardRequest;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -62,6 +62,9 @@ pub(super) struct Writer {
     pub(super) durable_decisions: bool,
     /// Catching up after a full disk: `Some` from then until no decision waits.
     pub(super) catch_up: Option<CatchUp>,
+    /// Slots of which a view for decisions alone is published. `true` for those that had an event since the writer last
+    /// looked.
+    pub(super) partly_published: BTreeMap<SlotId, bool>,
 }
 
 /// Pace of the waiting decisions once a full disk has free space again.
@@ -98,6 +101,7 @@ impl Writer {
                 self.shared.observer.log_blocked(self.journal.blocked_log_bytes());
                 self.shared.observer.names_dropped(self.shared.names_dropped.swap(0, Ordering::Relaxed));
                 self.shared.doubt.look(&*self.shared.clock, self.folder.path());
+                self.publish_idle();
             }
             self.saver.save_if_due(&self.state, recover::origin(&self.journal.point()));
             self.trim();
@@ -254,12 +258,36 @@ impl Writer {
         }
     }
 
-    fn publish(&self, slot: &SlotId) {
+    /// Publishes a slot that changed. While it has traffic, the view has what decisions need, because the next event would
+    /// have to copy everything else before it learns.
+    fn publish(&mut self, slot: &SlotId) {
         if let Some(state) = self.state.slot(slot.as_str()) {
-            self.shared.views.insert(slot.clone(), Arc::new(state.view()));
+            let view = if let Some(view) = state.view_for_decisions() {
+                self.partly_published.insert(slot.clone(), true);
+                view
+            } else {
+                self.partly_published.remove(slot);
+                state.view()
+            };
+            self.shared.views.insert(slot.clone(), Arc::new(view));
         } else {
+            self.partly_published.remove(slot);
             self.shared.views.remove(slot);
             self.shared.observer.slot_deleted(slot.as_str());
+        }
+    }
+
+    /// Publishes the slots in full that had no event since the last call: their evidence fades with time, so that any model
+    /// may come to decide.
+    fn publish_idle(&mut self) {
+        let idle: Vec<SlotId> =
+            self.partly_published.iter().filter(|(_, active)| !**active).map(|(slot, _)| slot.clone()).collect();
+        self.partly_published.values_mut().for_each(|active| *active = false);
+        for slot in idle {
+            self.partly_published.remove(&slot);
+            if let Some(state) = self.state.slot(slot.as_str()) {
+                self.shared.views.insert(slot, Arc::new(state.view()));
+            }
         }
     }
 

@@ -3,33 +3,6 @@
 /// Number of columns that the inner loops go through side by side, so that a vector is read and written once for all of them.
 pub(super) const BLOCK: usize = 4;
 
-/// Rotation that takes one entry of a vector into the diagonal of a column.
-#[derive(Clone, Copy)]
-pub(super) struct Rotation {
-    cosine: f64,
-    sine: f64,
-    inverse: f64,
-}
-
-impl Rotation {
-    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
-    #[inline(always)]
-    pub(super) fn new(diagonal: &mut f64, x: f64) -> Self {
-        // Diagonals and rows are far from where squares overflow.
-        let radius = (*diagonal * *diagonal + x * x).sqrt();
-        let rotation = Self { cosine: radius / *diagonal, sine: x / *diagonal, inverse: *diagonal / radius };
-        *diagonal = radius;
-        rotation
-    }
-
-    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
-    #[inline(always)]
-    pub(super) fn apply(self, l: &mut f64, w: &mut f64) {
-        *l = (*l + self.sine * *w) * self.inverse;
-        *w = self.cosine * *w - self.sine * *l;
-    }
-}
-
 /// Splits off the first [`BLOCK`] columns, of which the last has `below` entries under its diagonal.
 pub(super) fn split_block(columns: &[f64], below: usize) -> ([&[f64]; BLOCK], &[f64]) {
     let (first, rest) = columns.split_at(below + 4);
@@ -37,42 +10,6 @@ pub(super) fn split_block(columns: &[f64], below: usize) -> ([&[f64]; BLOCK], &[
     let (third, rest) = rest.split_at(below + 2);
     let (fourth, rest) = rest.split_at(below + 1);
     ([first, second, third, fourth], rest)
-}
-
-/// Splits off the first [`BLOCK`] columns, of which the last has `below` entries under its diagonal.
-pub(super) fn split_block_mut(columns: &mut [f64], below: usize) -> ([&mut [f64]; BLOCK], &mut [f64]) {
-    let (first, rest) = columns.split_at_mut(below + 4);
-    let (second, rest) = rest.split_at_mut(below + 3);
-    let (third, rest) = rest.split_at_mut(below + 2);
-    let (fourth, rest) = rest.split_at_mut(below + 1);
-    ([first, second, third, fourth], rest)
-}
-
-/// Rotates a vector into a block of columns. The vector is `head` and then `tail`.
-#[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
-#[inline(always)]
-pub(super) fn rotate_block(block: [&mut [f64]; BLOCK], head: &mut [f64; BLOCK], tail: &mut [f64]) {
-    let [first, second, third, fourth] = block;
-    let a = Rotation::new(&mut first[0], head[0]);
-    for i in 1..BLOCK {
-        a.apply(&mut first[i], &mut head[i]);
-    }
-    let b = Rotation::new(&mut second[0], head[1]);
-    for i in 2..BLOCK {
-        b.apply(&mut second[i - 1], &mut head[i]);
-    }
-    let c = Rotation::new(&mut third[0], head[2]);
-    c.apply(&mut third[1], &mut head[3]);
-    let d = Rotation::new(&mut fourth[0], head[3]);
-    let below = first[4..].iter_mut().zip(&mut second[3..]).zip(&mut third[2..]).zip(&mut fourth[1..]);
-    for ((((first, second), third), fourth), w) in below.zip(tail) {
-        let mut moved = *w;
-        a.apply(first, &mut moved);
-        b.apply(second, &mut moved);
-        c.apply(third, &mut moved);
-        d.apply(fourth, &mut moved);
-        *w = moved;
-    }
 }
 
 /// Solves for `head` with a block of columns, and takes its part out of `tail`.

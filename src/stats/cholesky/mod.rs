@@ -1,6 +1,6 @@
-//! Cholesky factor of a precision matrix that grows, takes rank-one updates and solves.
+//! Cholesky factor of a positive definite matrix, which solves and colours.
 //!
-//! The factor is packed by columns. Each of the three inner loops (update, forward, backward) runs over contiguous
+//! The factor is packed by columns. The inner loops (forward, backward) run over contiguous
 //! memory without a dependency between its steps, so the compiler vectorises it as wide as the processor can. The bits
 //! are the same on every processor.
 
@@ -8,12 +8,8 @@ mod blocks;
 
 use std::mem::take;
 
-use serde::{Deserialize, Serialize};
-
 use super::lanes::wide;
-use blocks::{
-    BLOCK, Rotation, dot, rotate_block, split_block, split_block_mut, substitute_block, substitute_block_back,
-};
+use blocks::{BLOCK, dot, split_block, substitute_block, substitute_block_back};
 
 /// Error of [`Cholesky::factorise`]: the matrix is not positive definite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -25,20 +21,15 @@ pub struct NotPositiveDefinite {
 
 /// Cholesky factor: `A = L·Lᵀ` with `L` lower triangular and positive on its diagonal.
 ///
-/// Column `k` holds `d − k` numbers from the diagonal downwards, so the factor takes `d(d+1)/2` doubles. An update, a
-/// forward solve and a backward solve each cost O(d²). *Persisted.*
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+/// Column `k` holds `d − k` numbers from the diagonal downwards, so the factor takes `d(d+1)/2` doubles. A forward solve
+/// and a backward solve each cost O(d²).
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Cholesky {
     dim: usize,
     columns: Vec<f64>,
 }
 
 impl Cholesky {
-    /// Creates the factor of the empty matrix.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Number of rows.
     pub fn dim(&self) -> usize {
         self.dim
@@ -51,25 +42,6 @@ impl Cholesky {
     fn column(&self, k: usize) -> &[f64] {
         let start = Self::start(self.dim, k);
         &self.columns[start..start + self.dim - k]
-    }
-
-    /// Appends rows and columns up to `dim` that are zero except for `diagonal` (> 0) in `A`. Costs O(d²).
-    pub fn grow(&mut self, dim: usize, diagonal: f64) {
-        debug_assert!(diagonal > 0.0, "a diagonal above zero");
-        if dim <= self.dim {
-            return;
-        }
-        let mut columns = Vec::with_capacity(dim * (dim + 1) / 2);
-        for k in 0..self.dim {
-            columns.extend_from_slice(self.column(k));
-            columns.resize(columns.len() + dim - self.dim, 0.0);
-        }
-        for k in self.dim..dim {
-            columns.push(diagonal.sqrt());
-            columns.resize(columns.len() + dim - k - 1, 0.0);
-        }
-        self.dim = dim;
-        self.columns = columns;
     }
 
     /// Factorises the symmetric matrix whose lower triangle is packed by columns in `lower`. Costs O(d³).
@@ -105,68 +77,6 @@ impl Cholesky {
             }
         }
         Ok(factor)
-    }
-
-    /// Returns the lower triangle of `A`, packed by columns. Costs O(d³).
-    pub fn product(&self) -> Vec<f64> {
-        let mut lower = vec![0.0; self.columns.len()];
-        for k in 0..self.dim {
-            let column = self.column(k);
-            for j in k..self.dim {
-                let l = column[j - k];
-                if l != 0.0 {
-                    let start = Self::start(self.dim, j);
-                    for (a, c) in lower[start..start + self.dim - j].iter_mut().zip(&column[j - k..]) {
-                        *a += l * c;
-                    }
-                }
-            }
-        }
-        lower
-    }
-
-    /// Adds `x·xᵀ` to `A`. The call overwrites `x`, which has length `dim` and finite entries.
-    ///
-    /// # Panics
-    ///
-    /// Panics if `x` has another length.
-    ///
-    /// # Source
-    ///
-    /// Golub & Van Loan, *Matrix Computations* (4th ed.), §6.5.4, by Givens rotations.
-    pub fn update(&mut self, x: &mut [f64]) {
-        assert_eq!(x.len(), self.dim, "a vector of the factor's dimension");
-        wide(
-            #[inline(always)]
-            || self.rotate(x),
-        );
-    }
-
-    #[expect(clippy::inline_always, reason = "only what is inlined gets the wide instructions")]
-    #[inline(always)]
-    fn rotate(&mut self, x: &mut [f64]) {
-        let mut columns = self.columns.as_mut_slice();
-        let mut x = x;
-        while x.len() >= BLOCK {
-            let Some((head, tail)) = take(&mut x).split_first_chunk_mut::<BLOCK>() else { return };
-            let (block, rest) = split_block_mut(columns, tail.len());
-            columns = rest;
-            if head.iter().any(|&x| x != 0.0) {
-                rotate_block(block, head, tail);
-            }
-            x = tail;
-        }
-        while let Some((&mut xk, tail)) = take(&mut x).split_first_mut() {
-            let (column, rest) = columns.split_at_mut(tail.len() + 1);
-            columns = rest;
-            if let Some((diagonal, below)) = column.split_first_mut().filter(|_| xk != 0.0) {
-                let rotation = Rotation::new(diagonal, xk);
-                for (l, w) in below.iter_mut().zip(tail.iter_mut()) {
-                    rotation.apply(l, w);
-                }
-            }
-            x = tail;
-        }
     }
 
     /// Solves `L·z = b` in place, where the entries of `b` before `first` are zero. Returns `zᵀz`.
@@ -232,22 +142,29 @@ impl Cholesky {
         }
     }
 
-    /// Returns `A·x`. Costs O(d²).
+    /// Replaces `z` by `L·z`. Costs O(d²).
     ///
     /// # Panics
     ///
-    /// Panics if `x` has another length.
-    pub fn times(&self, x: &[f64]) -> Vec<f64> {
-        assert_eq!(x.len(), self.dim, "a vector of the factor's dimension");
-        let mut result = vec![0.0; self.dim];
-        for k in 0..self.dim {
-            let column = self.column(k);
-            let projected = dot(column, &x[k..]);
-            for (r, l) in result[k..].iter_mut().zip(column) {
-                *r += l * projected;
-            }
-        }
-        result
+    /// Panics if `z` has another length.
+    pub fn times_lower(&self, z: &mut [f64]) {
+        assert_eq!(z.len(), self.dim, "a vector of the factor's dimension");
+        wide(
+            #[inline(always)]
+            || {
+                let mut end = self.columns.len();
+                // The last column comes first, so that no entry is changed before it is used.
+                for k in (0..z.len()).rev() {
+                    let column = &self.columns[end - (self.dim - k)..end];
+                    end -= column.len();
+                    let value = z[k];
+                    z[k] = value * column[0];
+                    for (entry, l) in z[k + 1..].iter_mut().zip(&column[1..]) {
+                        *entry += value * l;
+                    }
+                }
+            },
+        );
     }
 }
 

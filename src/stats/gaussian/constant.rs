@@ -37,7 +37,7 @@ struct PriorChange {
 /// xᵀΛ′⁻¹x = xᵀΛ⁻¹x − δ/(1 + δ·u₀)·(xᵀu)²
 /// ```
 ///
-/// u is kept beside the factor: an observation changes it in O(d), so a prediction costs O(d) more than without.
+/// u is the first column of the covariance, so a prediction costs O(d) more than without.
 ///
 /// # Source
 ///
@@ -90,7 +90,7 @@ impl Gaussian {
     /// Returns the posterior mean of one weight under a prior of the constant.
     pub fn weight_with(&self, prior: ConstantPrior, index: usize) -> f64 {
         let mean = self.mean.get(index).copied().unwrap_or(0.0);
-        if self.free_constant { mean + self.change(prior).to_mean * self.column_at(index) } else { mean }
+        if self.free_constant { mean + self.change(prior).to_mean * self.covariance_at(index, 0) } else { mean }
     }
 
     /// Adds an observation with curvature `h` ≥ 0 at `x`, whose residual `g` was taken under a prior of the constant.
@@ -108,61 +108,35 @@ impl Gaussian {
         self.observe_solved(solved, curvature, residual + curvature * moved);
     }
 
-    fn column_at(&self, index: usize) -> f64 {
-        match self.column.get(index) {
-            Some(&entry) => entry,
-            None if index == 0 => 1.0 / FREE_PRECISION,
-            None => 0.0,
+    /// Entry of Λ⁻¹, also of dimensions that no observation has touched.
+    pub(super) fn covariance_at(&self, i: usize, j: usize) -> f64 {
+        if i.max(j) < self.dim() {
+            self.covariance.at(i, j)
+        } else if i == j {
+            1.0 / self.precision_of(i)
+        } else {
+            0.0
         }
     }
 
     /// Returns xᵀu.
     fn along_constant(&self, x: &SparseVector) -> f64 {
-        x.entries.iter().map(|&(index, value)| value * self.column_at(index as usize)).sum()
+        x.entries.iter().map(|&(index, value)| value * self.covariance_at(index as usize, 0)).sum()
     }
 
     fn change(&self, prior: ConstantPrior) -> PriorChange {
         let more = prior.precision - FREE_PRECISION;
-        let damp = 1.0 + more * self.column_at(0);
+        let damp = 1.0 + more * self.covariance_at(0, 0);
         let mean = self.mean.first().copied().unwrap_or(0.0);
         PriorChange { to_mean: (prior.precision * prior.mean - more * mean) / damp, to_leverage: more / damp }
     }
 
-    /// Lets u follow an observation of curvature h at `x`, where `solved` is Λ⁻¹x with the new Λ: `u ← u − h·(xᵀu)·Λ⁻¹x`.
-    /// Returns the information that went into the constant.
-    ///
-    /// Rounding errors shrink with every observation, as `I − h·Λ⁻¹x·xᵀ` shrinks every vector.
-    pub(super) fn update_column(&mut self, x: &SparseVector, curvature: f64, solved: &[f64]) -> f64 {
+    /// Information of an observation that went into the constant, where `before` is `u₀` from before it.
+    pub(super) fn part_of_constant(&self, before: f64) -> f64 {
         if !self.free_constant {
             return 0.0;
         }
-        let before = self.column_at(0);
-        let amount = curvature * self.along_constant(x);
-        for (entry, step) in self.column.iter_mut().zip(solved) {
-            *entry -= amount * step;
-        }
-        (FREE_PRECISION * (before - self.column_at(0))).clamp(0.0, 1.0)
-    }
-
-    /// Solves u again, after Λ changed.
-    pub(super) fn solve_column(&mut self) {
-        if self.free_constant && self.dim() > 0 {
-            self.column.clear();
-            self.column.resize(self.dim(), 0.0);
-            self.column[0] = 1.0;
-            self.factor.forward(0, &mut self.column);
-            self.factor.backward(&mut self.column);
-        }
-    }
-
-    /// Gives u an entry for every dimension.
-    pub(super) fn grow_column(&mut self) {
-        if self.free_constant {
-            if self.column.is_empty() {
-                self.column.push(1.0 / FREE_PRECISION);
-            }
-            self.column.resize(self.dim(), 0.0);
-        }
+        (FREE_PRECISION * (before - self.covariance_at(0, 0))).clamp(0.0, 1.0)
     }
 }
 

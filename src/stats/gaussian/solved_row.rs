@@ -8,7 +8,7 @@ use super::{Gaussian, Prediction, SparseVector};
 #[derive(Debug, Clone, PartialEq)]
 pub struct SolvedRow<'a> {
     pub(super) x: &'a SparseVector,
-    /// `Λ⁻¹x` over the dimensions that observations have touched, those of x among them.
+    /// `Λ⁻¹x` over the dimensions that observations have touched, those of x among them, and zeros up to whole tiles.
     pub(super) direction: Vec<f64>,
     /// Leverage over the same dimensions.
     pub(super) leverage: f64,
@@ -24,8 +24,8 @@ impl SolvedRow<'_> {
 
 /// Learning from a row that was solved for.
 ///
-/// With `v = Λ⁻¹x`, `Λ′ = Λ + h·x·xᵀ` has `Λ′⁻¹x = v/(1 + h·xᵀv)`. So prediction and update together cost one forward
-/// solve, one backward solve and one update of the factor.
+/// With `v = Λ⁻¹x`, `Λ′ = Λ + h·x·xᵀ` has `Λ′⁻¹ = Λ⁻¹ − h/(1 + h·xᵀv)·v·vᵀ` and `Λ′⁻¹x = v/(1 + h·xᵀv)`. So prediction
+/// and update together cost one product with a vector and one outer product.
 ///
 /// # Source
 ///
@@ -47,15 +47,16 @@ impl Gaussian {
     /// Solves for a row. The posterior gets its dimensions, and says the same as before.
     pub fn solve<'a>(&mut self, x: &'a SparseVector) -> SolvedRow<'a> {
         self.grow(x.dim());
-        let mut direction = vec![0.0; self.dim()];
+        let mut dense = vec![0.0; self.covariance.padded()];
         let mut mean = 0.0;
         for &(index, value) in &x.entries {
-            direction[index as usize] = value;
+            dense[index as usize] = value;
             mean += value * self.mean[index as usize];
         }
-        let first = x.entries.first().map_or(self.dim(), |&(index, _)| index as usize);
-        let leverage = self.factor.forward(first, &mut direction);
-        self.factor.backward(&mut direction);
+        let direction = self.covariance.times(&dense);
+        let leverage: f64 = x.entries.iter().map(|&(index, value)| value * direction[index as usize]).sum();
+        // A quadratic form of a positive definite matrix is negative by rounding only.
+        let leverage = leverage.max(0.0);
         let prediction = Prediction { mean, leverage: leverage + x.unseen / self.prior_precision };
         SolvedRow { x, direction, leverage, prediction }
     }
@@ -63,19 +64,14 @@ impl Gaussian {
     /// Adds an observation at a row that was solved for; see [`observe`](Self::observe).
     pub fn observe_solved(&mut self, solved: SolvedRow<'_>, curvature: f64, residual: f64) -> f64 {
         debug_assert!(curvature >= 0.0 && curvature.is_finite() && residual.is_finite(), "finite numbers");
-        let SolvedRow { x, mut direction, leverage, .. } = solved;
-        let root = curvature.sqrt();
-        let mut work = vec![0.0; self.dim()];
-        for &(index, value) in &x.entries {
-            work[index as usize] = root * value;
-        }
-        self.factor.update(&mut work);
+        let SolvedRow { direction, leverage, .. } = solved;
+        let before = self.covariance_at(0, 0);
         let damp = 1.0 / (1.0 + curvature * leverage);
-        for (entry, mean) in direction.iter_mut().zip(&mut self.mean) {
-            *entry *= damp;
-            *mean += residual * *entry;
+        self.covariance_mut().add_outer(-curvature * damp, &direction);
+        for (mean, entry) in self.mean.iter_mut().zip(&direction) {
+            *mean += residual * damp * entry;
         }
-        self.update_column(x, curvature, &direction)
+        self.part_of_constant(before)
     }
 
     /// Moves the mean for a changed reward at a row that was solved for; see [`revise`](Self::revise).

@@ -1,43 +1,37 @@
 //! Dimensions that are taken out of a posterior.
 
-use super::{Cholesky, Gaussian};
+use super::Gaussian;
 
 impl Gaussian {
     /// Takes some dimensions out of all observations, which leaves these dimensions at their prior: the posterior becomes
     /// the one that rows without these entries would have given, and a reward can still be revised at such a row.
     ///
-    /// Returns the gain of the noise statistic `b`, as [`forget`](Self::forget) does. Costs O(d³).
+    /// Rows without an entry say as much of the other weights as rows with it do if its weight is known to be zero. So the
+    /// posterior is conditioned on θᵢ = 0, one dimension after the other, each at O(d²).
+    ///
+    /// Returns the gain of the noise statistic `b`, as [`forget`](Self::forget) does: `½·μᵢ²/Λ⁻¹ᵢᵢ` of each.
     pub fn take_out(&mut self, dimensions: &[u32]) -> f64 {
-        let dim = self.dim();
-        let mut out = vec![false; dim];
-        for &i in dimensions {
-            if let Some(out) = out.get_mut(i as usize) {
-                *out = true;
+        let mut gain = 0.0;
+        let mut column = vec![0.0; self.covariance.padded()];
+        for &dimension in dimensions {
+            let i = dimension as usize;
+            if i >= self.dim() {
+                continue;
             }
-        }
-        if !out.contains(&true) {
-            return 0.0;
-        }
-        let old: Vec<f64> = self.factor.times(&self.mean);
-        let mut lower = self.factor.product();
-        let mut start = 0;
-        for k in 0..dim {
-            for i in k..dim {
-                if out[k] || out[i] {
-                    lower[start + i - k] = if i == k { self.precision_of(k) } else { 0.0 };
+            let prior = 1.0 / self.precision_of(i);
+            self.covariance.copy_row(i, &mut column);
+            let (variance, mean) = (column[i], self.mean[i]);
+            // The weight varies, as long as rounding is small against it.
+            if variance > 0.0 {
+                gain += 0.5 * mean * mean / variance;
+                for (value, covariance) in self.mean.iter_mut().zip(&column) {
+                    *value -= covariance * mean / variance;
                 }
+                self.covariance_mut().add_outer(-1.0 / variance, &column);
             }
-            start += dim - k;
+            self.mean[i] = 0.0;
+            self.covariance_mut().isolate(i, prior);
         }
-        let Ok(factor) = Cholesky::factorise(dim, lower) else { return 0.0 };
-        let eta: Vec<f64> = old.iter().zip(&out).map(|(&value, &out)| if out { 0.0 } else { value }).collect();
-        let mut mean = eta.clone();
-        factor.forward(0, &mut mean);
-        factor.backward(&mut mean);
-        let explained = |eta: &[f64], mean: &[f64]| eta.iter().zip(mean).map(|(e, m)| e * m).sum::<f64>();
-        let gain = 0.5 * (explained(&old, &self.mean) - explained(&eta, &mean));
-        (self.factor, self.mean) = (factor, mean);
-        self.solve_column();
         gain
     }
 }

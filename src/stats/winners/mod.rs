@@ -17,9 +17,13 @@ const PANELS_USUAL: usize = 16;
 /// less than this probability.
 pub(super) const CUT: f64 = 1e-9;
 
+/// Distribution function below which a score does not win with any probability that counts. It keeps rates finite.
+const BELOW_MIN: f64 = 1e-30;
+
 /// Densities and distribution functions of all candidates on one grid.
 ///
-/// `P(a is best) = ∫ φ_a(x) Π_{b≠a} Φ_b(x) dx` follows from them for any subset of the candidates.
+/// `P(a is best) = ∫ φ_a(x) Π_{b≠a} Φ_b(x) dx = ∫ φ_a(x)/Φ_a(x) · Π_b Φ_b(x) dx` follows from them for any subset of the
+/// candidates: the product is formed once for all of them.
 ///
 /// The grid goes from the top downwards in panels of Gauss–Legendre nodes. Each panel is as long as the narrowest score
 /// with mass there allows, and the grid ends where no candidate can win one of the first `places` places any more. Φ is
@@ -50,10 +54,10 @@ pub struct Winners {
     points: Vec<Option<f64>>,
     /// Positions of the nodes, panel after panel.
     nodes: Vec<Nodes>,
-    /// Weight times density, panel after panel, with one entry per live candidate in each panel.
-    mass: Vec<Nodes>,
-    /// Distribution functions, in the same order as `mass`.
+    /// Distribution functions, panel after panel, with one entry per live candidate in each panel.
     below: Vec<Nodes>,
+    /// Weight times density, divided by the distribution function, in the same order.
+    rates: Vec<Nodes>,
     /// Point values, each with the distribution function of every live candidate there.
     at_points: Vec<(f64, Vec<f64>)>,
 }
@@ -70,8 +74,8 @@ impl Winners {
             candidates: marginals.len(),
             points,
             nodes: Vec::new(),
-            mass: Vec::new(),
             below: Vec::new(),
+            rates: Vec::new(),
             at_points: Vec::new(),
             live,
         };
@@ -98,13 +102,13 @@ impl Winners {
         stretch: f64,
     ) -> bool {
         self.nodes.clear();
-        self.mass.clear();
         self.below.clear();
+        self.rates.clear();
         let spread: Vec<usize> = self.live.iter().copied().filter(|&i| self.points[i].is_none()).collect();
         let high = spread.iter().map(|&i| supports[i].1).fold(f64::NEG_INFINITY, f64::max);
         let mut breaks: Vec<f64> = self.points.iter().flatten().copied().filter(|&p| p > low && p < high).collect();
         breaks.sort_by(f64::total_cmp);
-        for rows in [&mut self.mass, &mut self.below] {
+        for rows in [&mut self.below, &mut self.rates] {
             rows.reserve(PANELS_USUAL * self.live.len());
         }
         let mut above = vec![0.0; self.live.len()];
@@ -177,8 +181,12 @@ impl Winners {
             } else if top > lower {
                 (mass, below) = cells(&marginals[i], &xs, &shared, half, above);
             }
-            self.mass.push(mass);
+            let mut rates = [0.0; NODES];
+            for j in 0..NODES {
+                rates[j] = mass[j] / below[j].max(BELOW_MIN);
+            }
             self.below.push(below);
+            self.rates.push(rates);
         }
     }
 
@@ -223,30 +231,27 @@ impl Winners {
             share(active, out);
             return;
         }
-        // Products of the distribution functions before and after each row avoid a division.
-        let mut before = vec![[1.0; NODES]; rows.len()];
-        for (mass, below) in self.mass.chunks_exact(self.live.len()).zip(self.below.chunks_exact(self.live.len())) {
-            for r in 1..rows.len() {
-                let (last, below) = (before[r - 1], &below[rows[r - 1]]);
+        let mut won = vec![[0.0; NODES]; rows.len()];
+        for (below, rates) in self.below.chunks_exact(self.live.len()).zip(self.rates.chunks_exact(self.live.len())) {
+            let mut all = [1.0; NODES];
+            for &row in &rows {
                 for j in 0..NODES {
-                    before[r][j] = last[j] * below[j];
+                    all[j] *= below[row][j];
                 }
             }
-            let mut after = [1.0; NODES];
-            for (r, &row) in rows.iter().enumerate().rev() {
-                let (mass, below, before) = (&mass[row], &below[row], &before[r]);
-                let mut won = [0.0; NODES];
+            for (won, &row) in won.iter_mut().zip(&rows) {
                 for j in 0..NODES {
-                    won[j] = mass[j] * (before[j] * after[j]);
-                    after[j] *= below[j];
+                    won[j] += rates[row][j] * all[j];
                 }
-                out[self.live[row]] += total(&won);
             }
             // Panels go downwards and nodes upwards. All active candidates lie below the lowest node with this probability,
             // so no lower panel can add more.
-            if after[0] < CUT {
+            if all[0] < CUT {
                 break;
             }
+        }
+        for (won, &row) in won.iter().zip(&rows) {
+            out[self.live[row]] = total(won);
         }
         self.add_points(&rows, out);
         let total: f64 = out.iter().sum();
@@ -264,13 +269,13 @@ impl Winners {
         let rows = self.live.len();
         let (mut sum, mut total) = (0.0, 0.0);
         for (panel, xs) in self.nodes.iter().enumerate() {
-            let (mass, below) = (&self.mass[panel * rows..][..rows], &self.below[panel * rows..][..rows]);
+            let (rates, below) = (&self.rates[panel * rows..][..rows], &self.below[panel * rows..][..rows]);
             for (j, x) in xs.iter().enumerate() {
                 // The density of the largest score is the sum of each density times all other distribution functions,
                 // formed without a division.
                 let (mut won, mut all) = (0.0, 1.0);
-                for (mass, below) in mass.iter().zip(below) {
-                    won = won * below[j] + mass[j] * all;
+                for (rates, below) in rates.iter().zip(below) {
+                    won = won * below[j] + rates[j] * below[j] * all;
                     all *= below[j];
                 }
                 sum += won * x;

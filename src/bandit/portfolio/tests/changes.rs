@@ -217,6 +217,7 @@ fn a_challenger_s_models_forget_as_fast_as_those_they_would_replace() {
         was: 0,
         error: SquaredError::default(),
         ground: 0.0,
+        withheld: false,
     };
     let learner = Learner::new(ModelSpec::default(), UNIT);
     let mut portfolio = Portfolio { members: vec![member], deciding: vec![0], ..Portfolio::new() };

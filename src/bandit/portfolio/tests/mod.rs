@@ -1,6 +1,7 @@
 //! Tests of the weights of models, of revisions and of receipts.
 
 mod changes;
+mod published;
 mod thinning;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};

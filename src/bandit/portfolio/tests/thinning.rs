@@ -4,8 +4,8 @@ use super::*;
 use crate::bandit::{encoder::EncodedRow, model::Model, portfolio::thinning::ONE_IN};
 
 /// World in which four words each move the log odds of a click a little, so that products of words are noise.
-struct QuietShop {
-    learner: Learner,
+pub(super) struct QuietShop {
+    pub(super) learner: Learner,
     rng: StdRng,
     shown: Vec<Shown>,
 }
@@ -20,13 +20,13 @@ struct Shown {
 }
 
 impl QuietShop {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let learner = Learner::new(ModelSpec::portfolio(None, None, Some(false)), UNIT);
         Self { learner, rng: StdRng::seed_from_u64(91), shown: Vec::new() }
     }
 
     /// Shows each of two arms a thousand times per round; silence is silent or an event of reward 0.
-    fn play(&mut self, rounds: usize, silent: bool) {
+    pub(super) fn play(&mut self, rounds: usize, silent: bool) {
         for _ in 0..2_000 * rounds {
             let picks: Vec<usize> = (0..4).map(|_| self.rng.random_range(0..3)).collect();
             let arm = self.rng.random_range(0..2_u32);
