@@ -31,6 +31,7 @@ mod exposures;
 mod folder;
 mod hindsight;
 mod join;
+mod logins;
 mod observer;
 mod options;
 mod places;
@@ -93,6 +94,7 @@ use clock_doubt::ClockDoubt;
 use deciding::LongCalls;
 use exposures::Exposures;
 use folder::Folder;
+use logins::Logins;
 use queue::{Queue, SoloCommand};
 use recover::{recover, workers};
 use requests::RequestIndex;
@@ -121,6 +123,7 @@ pub struct Node {
     shared: Arc<Shared>,
     requests: RequestIndex,
     exposures: Exposures,
+    logins: Logins,
     subjects: Subjects,
     draining: AtomicBool,
     secret: [u8; 16],
@@ -177,7 +180,7 @@ impl Node {
             names_dropped: subjects.dropped(),
         });
         shared.doubt.begin(state.at_us(), &*shared.clock, folder.path());
-        let (requests, exposures) = (RequestIndex::default(), Exposures::default());
+        let (requests, exposures, logins) = (RequestIndex::default(), Exposures::default(), Logins::default());
         for (id, slot) in state.slots() {
             let view = slot.view();
             for (at_us, decided) in slot.requests() {
@@ -185,6 +188,9 @@ impl Node {
             }
             if !slot.exposure().is_empty() {
                 exposures.begin(view.number, slot.exposure().clone());
+            }
+            if !slot.logins().is_empty() {
+                logins.begin(&view, slot.logins());
             }
             shared.views.insert(id.clone(), Arc::new(view));
         }
@@ -215,6 +221,7 @@ impl Node {
             shared,
             requests,
             exposures,
+            logins,
             subjects,
             draining: AtomicBool::new(false),
             secret,

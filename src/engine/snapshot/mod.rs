@@ -38,7 +38,7 @@ use crate::slot::SlotId;
 
 const MAGIC: &[u8; 8] = b"SLOTSNAP";
 /// Version that is written, and the only one that is read. Raise it with every change to the content of a section.
-const VERSION: u32 = 12;
+const VERSION: u32 = 13;
 /// Last version whose header has no [`Origin`].
 const LAST_WITHOUT_ORIGIN: u32 = 4;
 /// Bytes of magic and version, with which the header of every version begins.
