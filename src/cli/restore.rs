@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{CommandResult, Data, backup::print_summary, progress::Meter};
+use super::{CommandResult, Data, backup::print_summary, progress::Meter, say};
 use crate::node;
 
 /// Flags of `restore`.
@@ -21,6 +21,8 @@ impl Restore {
         let copied = node::restore(&self.backup, &self.data.data, &mut |progress| meter.show(progress))?;
         drop(meter);
         print_summary("restored", &self.backup, &self.data.data, &copied);
+        // Keys are secrets of a place, and a copy that is lost must open nothing.
+        say("The keys of callers are not in a backup: make new ones with `slotwise keys create` before you serve it.");
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! * [`printable`] is for a text within a line or a cell: it escapes all control characters.
 //! * `say` and [`Escaping`] are the last step before a terminal: line breaks and tabs stay. `say` also wraps sentences that
-//!   are wider than the terminal.
+//!   are wider than the terminal, as [`fit`] and [`entry`] do for what is written by other means.
 
 use std::{
     borrow::Cow,
@@ -69,6 +69,28 @@ fn wrapped(text: &str, limit: Option<usize>) -> Cow<'_, str> {
     };
     let lines = text.lines().map(|line| if is_wide(line) { Cow::Owned(wrap(line)) } else { Cow::Borrowed(line) });
     Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// The text of sentences and tables, with every sentence that is wider than the program's output wrapped.
+pub fn fit(text: &str) -> Cow<'_, str> {
+    wrapped(text, table::limit())
+}
+
+/// Entry of a list: a name in a column of `width`, and a text that is wrapped beside it.
+pub fn entry(name: &str, width: usize, text: &str) -> String {
+    entry_within(name, width, text, table::limit())
+}
+
+fn entry_within(name: &str, width: usize, text: &str, limit: Option<usize>) -> String {
+    let gap = " ".repeat(width.saturating_sub(measure_text_width(name)) + 2);
+    let line = format!("{name}{gap}{text}");
+    let Some(limit) = limit else { return line };
+    let indent = " ".repeat(width + 2);
+    let options = textwrap::Options::new(limit)
+        .subsequent_indent(&indent)
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::fill(&line, options)
 }
 
 /// Prints sentences or a table to standard output, wrapped to the terminal's width. A closed pipe is no error.
@@ -153,6 +175,13 @@ mod tests {
             wrapped("a-word-that-is-longer-than-the-line b", Some(10)),
             "a-word-that-is-longer-than-the-line\nb"
         );
+    }
+
+    #[test]
+    fn the_text_of_an_entry_is_wrapped_beside_its_name() {
+        let expected = "shop    Offers of a shop\n        whose arms\n        change";
+        assert_eq!(entry_within("shop", 6, "Offers of a shop whose arms change", Some(24)), expected);
+        assert_eq!(entry_within("simpson", 7, "Two segments", None), "simpson  Two segments");
     }
 
     #[test]

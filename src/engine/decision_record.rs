@@ -106,6 +106,10 @@ pub struct DecisionRecord {
     /// [`Request::fingerprint`](super::Request::fingerprint) of a request with an id, or 0 if the request has no id or
     /// was recorded before fingerprints were.
     pub request_fingerprint: u64,
+    /// Name that the client of the call authenticated as, or an empty text.
+    pub client: String,
+    /// `true` if the floors of the eligible arms came to more than 1, so that they were scaled down.
+    pub scaled_floors: bool,
 }
 
 /// Largest number of candidates whose scores are recorded with a decision. No screen shows more.
@@ -158,6 +162,8 @@ impl DecisionRecord {
             scored: Vec::new(),
             excluded: Vec::new(),
             request_fingerprint: 0,
+            client: String::new(),
+            scaled_floors: false,
         }
     }
 

@@ -126,18 +126,36 @@ pub struct MemoryCounts {
     pub requests: u64,
     /// Decisions that are remembered by subject, for stickiness and caps.
     pub exposures: u64,
+    /// Learned decisions that are remembered by subject, for the subject limit.
+    pub learned_subjects: u64,
+    /// Sessions that came without a subject's id, for the group of a shopper who logs in.
+    pub sessions: u64,
+    /// Subjects that keep the group of such a session.
+    pub logins: u64,
 }
 
 impl MemoryCounts {
     /// Returns each number with its name.
-    pub fn named(&self) -> [(&'static str, u64); 5] {
-        let Self { pending_decisions, finished_decisions, event_ids, requests, exposures } = *self;
+    pub fn named(&self) -> [(&'static str, u64); 8] {
+        let Self {
+            pending_decisions,
+            finished_decisions,
+            event_ids,
+            requests,
+            exposures,
+            learned_subjects,
+            sessions,
+            logins,
+        } = *self;
         [
             ("pending_decisions", pending_decisions),
             ("finished_decisions", finished_decisions),
             ("event_ids", event_ids),
             ("requests", requests),
             ("exposures", exposures),
+            ("learned_subjects", learned_subjects),
+            ("sessions", sessions),
+            ("logins", logins),
         ]
     }
 
@@ -150,6 +168,9 @@ impl MemoryCounts {
             event_ids: self.event_ids + other.event_ids,
             requests: self.requests + other.requests,
             exposures: self.exposures + other.exposures,
+            learned_subjects: self.learned_subjects + other.learned_subjects,
+            sessions: self.sessions + other.sessions,
+            logins: self.logins + other.logins,
         }
     }
 }

@@ -78,10 +78,11 @@ pub use report::{
 pub use shard::SlotShard;
 pub use slot_state::{
     ArmCounters, ArmPropensity, Counters, EvaluationData, EverybodySums, Exposure, ExposureEntry, ExposureScope,
-    FIGURES_MAX, FeatureWatch, GoalSums, HoldoutComparison, NumberSizes, OTHER_ARMS, RewardCalibration,
-    SEGMENT_CELLS_MAX, SEGMENT_VALUES_MAX, SERIES_ARMS_MAX, SERIES_CELLS_MAX, SERIES_CELLS_MIN, SERIES_CELLS_TOTAL,
-    SegmentArm, SegmentFeature, SegmentTable, SegmentValue, SeriesArm, SeriesCounts, SeriesKind, SeriesStep,
-    SeriesTotals, SeriesValue, ShadowCounts, SlotState, TimeSeries, ValueType, WATCHED_FEATURES_MAX, WatchedFeature,
+    FIGURES_MAX, FeatureWatch, ForgottenLogins, GoalSums, HoldoutComparison, LoginTable, NumberSizes, OTHER_ARMS,
+    RewardCalibration, SEGMENT_CELLS_MAX, SEGMENT_VALUES_MAX, SERIES_ARMS_MAX, SERIES_CELLS_MAX, SERIES_CELLS_MIN,
+    SERIES_CELLS_TOTAL, ScaledFloors, SegmentArm, SegmentFeature, SegmentTable, SegmentValue, SeriesArm, SeriesCounts,
+    SeriesKind, SeriesStep, SeriesTotals, SeriesValue, ShadowCounts, SlotState, TimeSeries, TrafficWatch, ValueType,
+    WATCHED_CLIENTS_MAX, WATCHED_FEATURES_MAX, WatchedClient, WatchedFeature,
 };
 pub use state::State;
 pub use subject::Subject;

@@ -8,8 +8,8 @@ use std::{
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::{
-    Answer, DecideError, Node, WriteError, answer_size::AnswerSize, queue::DecisionReply, recover::workers,
-    requests::RequestDecision, subjects::day_of,
+    Answer, DecideError, Node, WriteError, answer_size::AnswerSize, logins::LoginUnit, queue::DecisionReply,
+    recover::workers, requests::RequestDecision, subjects::day_of,
 };
 use crate::{
     engine::{DecideOptions, DecisionId, DecisionRecord, Request, SlotView, Subject, hash},
@@ -299,7 +299,9 @@ impl Node {
             return Ok(Answer { decided, explanation: None, view, ignored_candidates });
         }
         let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
+        let drawn_by = self.logins.session_of(&view, &request.subject);
         let options = DecideOptions {
+            drawn_by: drawn_by.as_deref(),
             already_shown: taken,
             deadline_passed: deadline_passed(),
             interrupted: &deadline_passed,
@@ -307,6 +309,8 @@ impl Node {
         };
         let mut decision = self.exposures.decide(&view, request, options, |number| self.lives(number));
         decision.decided.request_fingerprint = fingerprint;
+        let units = || self.shared.views.iter().map(|view| LoginUnit::of(&view)).collect();
+        self.logins.add(&view, now_us, &decision.decided.subject, self.shared.views.len(), units);
         for &rule in &decision.failed_rules {
             if let Some(rule) = view.definition.rules.get(rule as usize) {
                 self.shared.observer.rule_failed(view.definition.id.as_str(), &rule.name, 1);

@@ -31,6 +31,7 @@ mod exposures;
 mod folder;
 mod hindsight;
 mod join;
+mod logins;
 mod observer;
 mod options;
 mod places;
@@ -94,6 +95,7 @@ use clock_doubt::ClockDoubt;
 use deciding::LongCalls;
 use exposures::Exposures;
 use folder::Folder;
+use logins::Logins;
 use queue::{Queue, SoloCommand};
 use recover::{recover, workers};
 use requests::RequestIndex;
@@ -122,6 +124,7 @@ pub struct Node {
     shared: Arc<Shared>,
     requests: RequestIndex,
     exposures: Exposures,
+    logins: Logins,
     subjects: Subjects,
     draining: AtomicBool,
     secret: [u8; 16],
@@ -178,7 +181,7 @@ impl Node {
             names_dropped: subjects.dropped(),
         });
         shared.doubt.begin(state.at_us(), &*shared.clock, folder.path());
-        let (requests, exposures) = (RequestIndex::default(), Exposures::default());
+        let (requests, exposures, logins) = (RequestIndex::default(), Exposures::default(), Logins::default());
         for (id, slot) in state.slots() {
             let view = slot.view();
             for (at_us, decided) in slot.requests() {
@@ -186,6 +189,9 @@ impl Node {
             }
             if !slot.exposure().is_empty() {
                 exposures.begin(view.number, slot.exposure().clone());
+            }
+            if !slot.logins().is_empty() {
+                logins.begin(&view, slot.logins());
             }
             shared.views.insert(id.clone(), Arc::new(view));
         }
@@ -217,6 +223,7 @@ impl Node {
             shared,
             requests,
             exposures,
+            logins,
             subjects,
             draining: AtomicBool::new(false),
             secret,

@@ -1,6 +1,7 @@
 //! Server: gRPC on one port and HTTP on another, until it is stopped.
 
 mod access;
+mod bare_errors;
 mod calls;
 mod connections;
 mod console;

@@ -14,7 +14,7 @@ use axum::{
     Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
 };
 use tonic::service::Routes;
@@ -29,7 +29,7 @@ use tower_http::{
     decompression::RequestDecompressionLayer,
 };
 
-use super::{access::AccessControl, calls::CallLimits, json::HttpProblem};
+use super::{access::AccessControl, bare_errors, calls::CallLimits, json::HttpProblem};
 use crate::config::Config;
 
 /// Time for which a browser may keep an answer about CORS, seconds.
@@ -89,6 +89,7 @@ pub(super) fn around(
         .merge(grpc_web)
         .layer(from_fn_with_state(access.clone(), admit))
         .merge(console)
+        .layer(from_fn(bare_errors::explain))
         .layer(CompressionLayer::new().gzip(true).compress_when(large))
         .layer(cors(access.clone(), config.cors_origins.clone()))
         .layer(from_fn_with_state(check, check_host))

@@ -126,6 +126,14 @@ pub const SUBJECT_LIMIT_MAX: u32 = 1_000;
 /// Learned decisions of one slot that are remembered by subject, for the subject limit. The oldest are forgotten first:
 /// in a slot with more in a day, a subject teaches at most its limit of that many. They take some 4 MB.
 pub const LEARNED_SUBJECTS_MAX: usize = 100_000;
+/// Sessions without an id, and links from subjects to such sessions, that one slot remembers, so that a shopper who
+/// logs in keeps the group. The oldest are forgotten first. The sessions take some 4 MB, and the links some 10 MB.
+pub const LOGINS_MAX: usize = 100_000;
+/// Sessions and links of all slots together. Each slot has an equal part of both.
+pub const LOGINS_TOTAL_MAX: u64 = 400_000;
+/// Time, in microseconds, for which a session without an id is remembered, as shoppers log in on the day of their
+/// visit.
+pub const SESSION_MEMORY_US: i64 = 24 * 3600 * 1_000_000;
 /// Brackets that may be open at once in a rule's condition, as the parser takes 8 kB of stack for each.
 pub const RULE_NESTING_MAX: usize = 16;
 /// Nesting depth of a condition's operators, as every walk over the tree takes stack for each.

@@ -15,7 +15,7 @@ use crate::{
     access::Caller,
     engine::{self, Change},
     node::Node,
-    slot::SlotId,
+    slot::{SlotId, limits::ACTOR_BYTES_MAX},
 };
 
 /// Caller of a call, or nothing where the service asks for no keys, and whether its shoppers are simulated.
@@ -38,6 +38,13 @@ impl CallAccess {
     /// Kind of the call's shoppers.
     pub(super) fn kind(&self) -> CallerKind {
         self.kind
+    }
+
+    /// Name that the caller authenticated as, or an empty text. A name that is too long for the journal is cut.
+    pub(super) fn client(&self) -> &str {
+        let name = self.caller.as_ref().map_or("", |caller| caller.principal());
+        let end = (0..=name.len().min(ACTOR_BYTES_MAX)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
+        &name[..end]
     }
 
     /// Returns `true` if the caller may reach a slot.

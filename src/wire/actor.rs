@@ -26,6 +26,15 @@ pub(super) fn actor<T>(request: &Request<T>) -> Actor {
     }
 }
 
+/// Gives a request of this process a new id, and returns it.
+pub(crate) fn set_request_id<T>(request: &mut Request<T>) -> String {
+    let id = new_request_id();
+    if let Ok(value) = id.parse() {
+        request.metadata_mut().insert(REQUEST_ID, value);
+    }
+    id
+}
+
 fn new_request_id() -> String {
     let mut bytes = [0; 16];
     rand::make_rng::<StdRng>().fill_bytes(&mut bytes);

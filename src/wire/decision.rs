@@ -15,6 +15,7 @@ use super::{
     },
 };
 use crate::{
+    engine,
     node::{DecideError, WriteError},
     slot::FieldError,
 };
@@ -71,7 +72,7 @@ impl Api {
             checked.push(match request {
                 Err(why) => Err(error::field(&why)),
                 Ok(DecodedRequest { request, ignored_features }) => access.check_request(node, &request).map(|()| {
-                    accepted.push(request);
+                    accepted.push(engine::Request { client: access.client().to_owned(), ..request });
                     ignored_features
                 }),
             });

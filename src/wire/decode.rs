@@ -145,6 +145,7 @@ pub(crate) fn request(message: proto::DecideRequest) -> FieldResult<DecodedReque
         request_id: optional(request_id),
         consent: decode_enum("consent", consent)?,
         explain,
+        client: String::new(),
     };
     let ignored_features = missing.into_iter().take(IGNORED_FEATURES_MAX).collect();
     Ok(DecodedRequest { request, ignored_features })

@@ -79,7 +79,9 @@ same_names!(
         CalibrationDrift,
         SampleRatioMismatch,
         OneTakesAll,
-        SegmentWorseThanHoldout
+        SegmentWorseThanHoldout,
+        FloorsAboveOne,
+        ClientWithoutEvents
     ]
 );
 same_names!(Learning, Learning, "a Learning", [Eager, AtClose]);
@@ -163,7 +165,7 @@ mod tests {
         check::<KindRole>(5);
         check::<SeriesStep>(3);
         check::<ValueType>(5);
-        check::<AlertKind>(8);
+        check::<AlertKind>(10);
         check::<Learning>(2);
         check::<ClickModel>(3);
         check::<Link>(2);

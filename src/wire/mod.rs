@@ -53,6 +53,7 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
+pub(crate) use actor::set_request_id;
 pub use codec::MessageCodec;
 pub use difference::{FieldDifference, differences};
 pub(crate) use error::{forbidden, not_confirmed, quota, role_missing, too_much, unauthenticated};

@@ -89,6 +89,8 @@ pub(crate) fn event(i: u64) -> Event {
                 scored: Vec::new(),
                 excluded: Vec::new(),
                 request_fingerprint: 0,
+                client: String::new(),
+                scaled_floors: false,
             }))
         }
     };

@@ -2,8 +2,9 @@
 //!
 //! Each file holds one source: regret with delayed rewards ([`delay`]), cascading bandits ([`cascade`]), real data
 //! under the protocol of Riquelme et al. ([`protocol`], only if the data are present), coverage of intervals
-//! ([`coverage`]), endurance ([`endurance`]), the time until a new best arm is found ([`forgetting`]), and false alarms with
-//! shoppers who come back ([`returning`]).
+//! ([`coverage`]), endurance ([`endurance`]), the time until a new best arm is found ([`forgetting`]), false alarms
+//! with shoppers who come back ([`returning`]), and coverage of what an arm would earn if everybody got it
+//! ([`everybody`]).
 //!
 //! Posteriors, their updates and the click model are the library's. [`forgetting`] uses the whole learner and its
 //! ranking. The other files draw from the posteriors' own distributions, one draw per arm. That has the same law as
@@ -20,6 +21,7 @@ mod cascade;
 mod coverage;
 mod delay;
 mod endurance;
+mod everybody;
 mod forgetting;
 mod protocol;
 mod returning;

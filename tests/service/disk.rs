@@ -23,7 +23,7 @@ use slotwise::{
     engine::Body,
     journal::{JournalReader, RecordRange},
     node::decode_event,
-    wire::proto::{Arm, RewardStatus, UpsertArmsRequest},
+    wire::proto::{Arm, BatchDecideRequest, RewardStatus, UpsertArmsRequest},
 };
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -51,8 +51,13 @@ fn start_limited_with(folder: &std::path::Path, log: Stdio) -> Process {
 }
 
 fn lift_limit(process: &Process) {
+    raise_limit(process, 1 << 30);
+}
+
+/// Raises the limit on the size of a file from its first value to `bytes`.
+fn raise_limit(process: &Process, bytes: u64) {
     let pid = Pid::from_raw(i32::try_from(process.child.id()).unwrap());
-    let limit = Rlimit { current: Some(1 << 30), maximum: None };
+    let limit = Rlimit { current: Some(bytes), maximum: None };
     let before = prlimit(pid, Resource::Fsize, limit).unwrap();
     assert_eq!(before.current, Some(BLOCKS * 1024));
 }
@@ -305,4 +310,38 @@ async fn a_service_stopped_on_a_full_disk_names_what_is_not_saved() {
     assert!(!status.success(), "{log}");
     assert!(!said.contains("everything is saved"), "{said}");
     assert!(log.contains("error: stopped, but 30 decisions that were answered are not saved"), "{log}");
+}
+
+/// A disk that was full has a little space again, and 20,000 decisions wait for it. Rewards are taken while they wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scarce_space_after_a_full_disk_goes_to_rewards_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = start_limited(folder.path());
+    let mut clients = Clients::connect(&process.address).await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    let first = clients.decide(decide("offers")).await.unwrap();
+    let mut events = 0;
+    while clients.reward(click(&format!("e{events}"), &first)).await.is_ok() {
+        events += 1;
+    }
+    for _ in 0..200 {
+        let batch = BatchDecideRequest { requests: vec![decide("offers"); 100], ..BatchDecideRequest::default() };
+        clients.decide_all(batch).await.into_iter().for_each(|decided| drop(decided.unwrap()));
+    }
+    // Less than these decisions need.
+    raise_limit(&process, BLOCKS * 1024 + (1 << 20));
+    let mut waited = 0;
+    while clients.reward(click(&format!("f{waited}"), &first)).await.is_err() {
+        waited += 1;
+        assert!(waited < 500, "no reward is taken");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for i in 0..20 {
+        let taken = clients.reward(click(&format!("g{i}"), &first)).await.unwrap();
+        assert_eq!(taken.status(), RewardStatus::Accepted);
+    }
+    let metrics = http_get(&process.http, "/metrics").await;
+    let line = metrics.lines().find(|line| line.starts_with(r#"slotwise_journal_waiting{kind="decisions"} "#));
+    let waiting: u64 = line.unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+    assert!(waiting > 19_000, "{waiting} decisions wait while rewards are taken");
 }

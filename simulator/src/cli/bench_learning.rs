@@ -11,6 +11,7 @@ use std::{
 
 use clap::Args;
 use serde::Serialize;
+use slotwise::cli::terminal::fit;
 
 use super::{LearningFlags, SEEDS_MAX, TimingFlags};
 use crate::{
@@ -161,7 +162,7 @@ impl BenchLearning {
         if let Some(report) = &report
             && !(json && timed)
         {
-            let text = if json { report.json()? } else { table::text(report) };
+            let text = if json { report.json()? } else { fit(&table::text(report)).into_owned() };
             let _ = writeln!(out, "{text}");
         }
         if timed {
@@ -170,7 +171,7 @@ impl BenchLearning {
                 let _ = writeln!(io::stderr(), "timed {}, d = {}", time.model, time.dimensions);
             });
             let with = WithTimes { report: report.as_ref(), times: &times };
-            let text = if json { serde_json::to_string(&with)? } else { times::text(&plan, &times) };
+            let text = if json { serde_json::to_string(&with)? } else { fit(&times::text(&plan, &times)).into_owned() };
             let _ = writeln!(out, "{text}");
         }
         let holds = report.is_none_or(|report| report.regressions.is_empty());
@@ -197,7 +198,7 @@ impl BenchLearning {
         let report = regimes::play(&options, &|name| {
             let _ = writeln!(io::stderr(), "a world of {name} is done");
         });
-        let text = if self.json { report.json()? } else { report.text() };
+        let text = if self.json { report.json()? } else { fit(&report.text()).into_owned() };
         // A closed pipe is not an error of this program.
         let _ = writeln!(out, "{text}");
         Ok(if report.regressions.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use slotwise::cli::terminal::fit;
 use toml::Table;
 
 use super::scenario::{CommandError, RunFlags};
@@ -47,7 +48,7 @@ impl Compare {
         let loaded = self.how.load(&self.on)?.comparing(policies)?;
         let _ = writeln!(out, "seed {}", self.how.seed(&loaded));
         let report = self.how.run(&loaded)?;
-        let _ = writeln!(out, "{}", show::text(&report));
+        let _ = writeln!(out, "{}", fit(&show::text(&report)));
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -104,7 +105,7 @@ impl Sweep {
         for (value, loaded) in loaded {
             runs.push(((*value).to_owned(), self.how.run(&loaded)?));
         }
-        let _ = writeln!(out, "{}", show::sweep(key, &runs));
+        let _ = writeln!(out, "{}", fit(&show::sweep(key, &runs)));
         Ok(ExitCode::SUCCESS)
     }
 }

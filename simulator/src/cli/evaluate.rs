@@ -3,6 +3,7 @@
 use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf, thread};
 
 use clap::{Args, ValueEnum};
+use slotwise::cli::terminal::fit;
 
 use super::LearningFlags;
 use crate::{
@@ -133,7 +134,7 @@ impl LogFlags {
             threads: self.threads.unwrap_or_else(|| thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)),
         };
         let report = evaluate(&read, &candidates, &options, &EvaluationProgressBar::default())?;
-        let text = if log.json { report.json()? } else { text::text(&report) };
+        let text = if log.json { report.json()? } else { fit(&text::text(&report)).into_owned() };
         // A closed pipe is not an error of this program.
         let _ = writeln!(out, "{text}");
         Ok(())

@@ -3,6 +3,7 @@
 use std::{error::Error, io::Write, num::NonZeroU64, path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use slotwise::cli::terminal::fit;
 
 use super::LearningFlags;
 use crate::{
@@ -52,13 +53,13 @@ impl Meta {
         };
         let (name, seed) = (dataset.name(), self.seed);
         // A closed pipe is not an error of this program.
-        Ok(match meta(&options, &dataset, self.snapshot_every, &mut ReplayProgressBar::default())? {
+        Ok(match meta(&options, &dataset, self.snapshot_every, &mut ReplayProgressBar::new(1))? {
             RunComparison::Equal(equal) => {
-                let _ = writeln!(out, "{name}, seed {seed}, twice: {equal}");
+                let _ = writeln!(out, "{}", fit(&format!("{name}, seed {seed}, twice: {equal}")));
                 ExitCode::SUCCESS
             }
             RunComparison::Differs(difference) => {
-                let _ = writeln!(out, "{name}, seed {seed}, twice: {difference}");
+                let _ = writeln!(out, "{}", fit(&format!("{name}, seed {seed}, twice: {difference}")));
                 ExitCode::FAILURE
             }
         })

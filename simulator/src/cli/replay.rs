@@ -3,6 +3,7 @@
 use std::{error::Error, io::Write, num::NonZeroUsize, path::PathBuf};
 
 use clap::Args;
+use slotwise::cli::terminal::fit;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -149,7 +150,7 @@ impl Replay {
             at_close: None,
             timing: self.timing.timing(),
         };
-        let (stop, mut progress) = (CancellationToken::new(), ReplayProgressBar::default());
+        let (stop, mut progress) = (CancellationToken::new(), ReplayProgressBar::new(options.seeds.len() as u64));
         let replaying = replay(&options, &dataset, &mut progress, Some(&stop));
         let report = runtime.block_on(async {
             match &options.target {
@@ -158,7 +159,7 @@ impl Replay {
                 None => replaying.await,
             }
         })?;
-        let text = if self.json { report.json()? } else { report.text() };
+        let text = if self.json { report.json()? } else { fit(&report.text()).into_owned() };
         // A closed pipe is not an error of this program.
         let _ = writeln!(out, "{text}");
         Ok(())

@@ -11,6 +11,7 @@ use std::{
 };
 
 use clap::Args;
+use slotwise::cli::terminal::{entry, fit};
 
 use super::{COULD_NOT_RUN, against::Against};
 use crate::{
@@ -211,7 +212,7 @@ impl RunScenario {
             write(file, &markdown::render(&report))?;
         }
         if !to_stdout {
-            let _ = writeln!(out, "{}", show::text(&report));
+            let _ = writeln!(out, "{}", fit(&show::text(&report)));
         }
         Ok(ExitCode::from(report.verdict.exit_code()))
     }
@@ -226,7 +227,7 @@ pub(super) fn list(out: &mut impl Write) -> Result<ExitCode, CommandError> {
     let width = shipped::names().map(str::len).max().unwrap_or(0);
     for name in shipped::names() {
         let loaded = load(name, &Changes::default())?;
-        let _ = writeln!(out, "{name:width$}  {}", loaded.scenario.title);
+        let _ = writeln!(out, "{}", entry(name, width, &loaded.scenario.title));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -249,7 +250,8 @@ impl ExplainScenario {
         let text = if self.toml {
             toml::to_string_pretty(&loaded.scenario).map_err(|why| CommandError::Other(why.into()))?
         } else {
-            show::explain(&loaded, self.how.seed(&loaded)).map_err(RunError::Scenario)?
+            let text = show::explain(&loaded, self.how.seed(&loaded)).map_err(RunError::Scenario)?;
+            fit(&text).into_owned()
         };
         let _ = writeln!(out, "{}", text.trim_end());
         Ok(ExitCode::SUCCESS)
@@ -274,7 +276,8 @@ impl NewScenario {
         let written = OpenOptions::new().write(true).create_new(true).open(&file);
         let written = written.and_then(|mut open| open.write_all(TEMPLATE.as_bytes()));
         written.map_err(|why| CommandError::Write { file: file.clone(), why })?;
-        let _ = writeln!(out, "wrote {}; try: slotwise-simulator run {}", file.display(), file.display());
+        let wrote = format!("wrote {}; try: slotwise-simulator run {}", file.display(), file.display());
+        let _ = writeln!(out, "{}", fit(&wrote));
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::Args;
+use slotwise::cli::terminal::fit;
 use tokio_util::sync::CancellationToken;
 
 use super::{ModelFlag, duration, stop::run_until_signal};
@@ -127,7 +128,7 @@ impl Soak {
             // The future is boxed because it is large.
             run_until_signal(&stop, Box::pin(soak(&options, &stop, &mut say))).await
         })?;
-        let text = if self.json { report.json()? } else { report.text() };
+        let text = if self.json { report.json()? } else { fit(&report.text()).into_owned() };
         // A closed pipe is not an error of this program.
         let _ = writeln!(out, "{text}");
         Ok(if report.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

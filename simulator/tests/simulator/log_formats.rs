@@ -208,9 +208,21 @@ fn dsjson_of_vowpal_wabbit_and_personalizer_is_read() {
     assert_eq!(*log.rows[1].context, features([("User.age", Value::Number(30.0)), ("User.segment", word("new"))]));
     let price = |price| features([("TAction.price", Value::Number(price))]);
     assert_eq!(log.rows[1].offered, OfferedArms::Listed(vec![(2, price(9.5)), (1, price(0.0))]));
-    assert_eq!(log.left_out.incomplete, 2);
+    assert_eq!((log.left_out.dangling, log.left_out.unconfirmed, log.left_out.incomplete), (1, 1, 0));
     let output = program(&["--learn", "all"], &file);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let dangling = "1 rewards without their decision (dangling), so that nobody knows what they are for";
+    assert!(said.contains(&format!("left out: {dangling}, 1 deferred and never confirmed as shown\n")), "{said}");
+    let reward = DSJSON.lines().find(|line| line.contains("RewardValue")).unwrap();
+    let first = write(folder.path(), "first.json", &format!("{reward}\n{}", DSJSON.trim_start()));
+    assert_eq!(FileFormat::detect(&first), FileFormat::Dsjson, "a log may begin with a dangling reward");
+    let only = write(folder.path(), "only.json", &format!("{reward}\n{{\"_comment\":\"checkpoint\"}}\n"));
+    let empty = Log::read(&only, FileFormat::Dsjson, &LogSelection::default()).unwrap_err().to_string();
+    assert!(
+        empty.ends_with(&format!("left out are {dangling}, 1 lines that are no decision with an outcome")),
+        "{empty}"
+    );
     let broken = DSJSON.trim_start().replace("\"_label_Action\":2", "\"_label_Action\":7");
     check(
         "l.json",

@@ -17,3 +17,4 @@ mod soak;
 mod stream;
 mod support;
 mod target;
+mod widths;

@@ -11,7 +11,7 @@ use crate::{
         ledger::Step,
         outcome::{DecisionOutcome, OutcomeObserver},
         pending::{LazyEvaluation, PendingDecision, ShownArm, subject_keys},
-        slot_state::{DecisionEvaluation, Exposure, ExposureScope, SeriesDecision, SlotState},
+        slot_state::{DecisionEvaluation, Exposure, ExposureScope, LoginTable, SeriesDecision, SlotState},
     },
     slot::ArmId,
 };
@@ -39,6 +39,11 @@ impl SlotState {
                 self.forgotten.exposures += self.exposure.add(at_us, decided, scope);
             } else {
                 self.exposure = Exposure::default();
+            }
+            if LoginTable::is_needed(&self.design.definition.controls) {
+                let early = self.logins.add(at_us, &decided.subject, LoginTable::most(step.slots));
+                self.forgotten.sessions += early.sessions;
+                self.forgotten.logins += early.links;
             }
         }
         if decided.chosen.is_empty() {
@@ -82,7 +87,8 @@ impl SlotState {
         if controls.freeze_learning() || decided.analysis {
             return false;
         }
-        let within_limit = self.learned_subjects.admit(at_us, &decided.subject, controls.subject_limit());
+        let forgotten = &mut self.forgotten.learned_subjects;
+        let within_limit = self.learned_subjects.admit(at_us, &decided.subject, controls.subject_limit(), forgotten);
         self.counters.slot.decisions_over_subject_limit += u64::from(!within_limit);
         within_limit
     }

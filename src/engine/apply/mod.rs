@@ -17,7 +17,7 @@ use super::{
     event::{Availability, Body},
     ledger::Step,
     outcome::OutcomeObserver,
-    slot_state::{AVAILABILITY, SlotDesign, SlotState, upsert_arms},
+    slot_state::{AVAILABILITY, ScaledFloors, SlotDesign, SlotState, upsert_arms},
 };
 use crate::slot::{Arm, ArmId, ChangeReason, Definition};
 
@@ -127,6 +127,9 @@ impl SlotState {
         }
         if !self.design.definition.goal.pays_as(&before.goal) && self.counters.slot.decisions > 0 {
             self.restart_goal_sums(at_us);
+        }
+        if self.evaluation.traffic.floors != ScaledFloors::default() {
+            Arc::make_mut(&mut self.evaluation).traffic.floors = ScaledFloors::default();
         }
         if self.evaluation.arm_pairs.is_full() {
             Arc::make_mut(&mut self.evaluation).free_arm_places(&self.design);

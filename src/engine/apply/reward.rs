@@ -83,7 +83,7 @@ impl SlotState {
                 }
                 self.count_rewarded(at, &decision, decision.shown[place].arm, 1);
             }
-            Arc::make_mut(&mut self.evaluation).note_event(at_us);
+            Arc::make_mut(&mut self.evaluation).note_event(at_us, decision.evaluation.decode().as_deref());
             let arm = decision.shown[place].arm;
             self.series.add_event(decision.at_us, arm, &event.kind, 1, event.value.unwrap_or(0.0));
             decision.shown[place].counted.push(counted);

@@ -125,6 +125,6 @@ impl SlotState {
         self.forgotten.event_ids += self.event_memory.forget_before(rewards_us);
         self.forgotten.exposures += self.exposure.forget_before(recent_us);
         self.forgotten.requests += self.requests.forget_before(recent_us, at_us);
-        self.learned_subjects.forget_before(recent_us);
+        self.forgotten.learned_subjects += self.learned_subjects.forget_before(recent_us);
     }
 }

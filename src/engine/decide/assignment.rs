@@ -40,7 +40,7 @@ impl Assignment {
 pub(super) fn assign(input: &DecisionInput<'_>, scored: &ScoredSet<'_>) -> Assignment {
     let DecisionInput { view, request, options, .. } = *input;
     let controls = &view.definition.controls;
-    let in_share = |purpose, share| is_in_share(view, purpose, &request.subject, options.id, share);
+    let in_share = |purpose, share| is_in_share(view, purpose, (&request.subject, options.drawn_by), options.id, share);
     let analysis = in_share("analysis", controls.analysis());
     let shown = |slate| Assignment { slate, shadow_slate: None, holdout: false, analysis, repeats: None };
     let no_observer: &mut PositionObserver<'_> = &mut |_| {};
@@ -70,9 +70,16 @@ pub(super) fn assign(input: &DecisionInput<'_>, scored: &ScoredSet<'_>) -> Assig
 
 /// Returns whether a subject falls into a share of all subjects.
 ///
-/// A subject's place is a hash of the slot or its experiment, the salt and the subject's id, so a change of the share moves as few
-/// subjects as possible. Each purpose has places of its own.
-fn is_in_share(view: &SlotView, purpose: &str, subject: &Subject, id: DecisionId, share: f64) -> bool {
+/// A subject's place is a hash of the slot or its experiment, the salt and the subject's id, so a change of the share
+/// moves as few subjects as possible. Each purpose has places of its own. A subject that has logged in in a session has
+/// the place of this session, which is `drawn_by`.
+fn is_in_share(
+    view: &SlotView,
+    purpose: &str,
+    (subject, drawn_by): (&Subject, Option<&str>),
+    id: DecisionId,
+    share: f64,
+) -> bool {
     if share <= 0.0 {
         return false;
     }
@@ -83,10 +90,11 @@ fn is_in_share(view: &SlotView, purpose: &str, subject: &Subject, id: DecisionId
         Some(experiment) => format!("experiment\0{experiment}"),
     };
     let unit = unit.as_bytes();
-    let who: &[u8] = match (subject.id.as_str(), subject.session_id.as_str()) {
-        ("", "") => id.as_bytes(),
-        ("", session) => session.as_bytes(),
-        (id, _) => id.as_bytes(),
+    let who: &[u8] = match (drawn_by, subject.id.as_str(), subject.session_id.as_str()) {
+        (Some(session), _, _) => session.as_bytes(),
+        (None, "", "") => id.as_bytes(),
+        (None, "", session) => session.as_bytes(),
+        (None, id, _) => id.as_bytes(),
     };
     let place = match controls.salt.as_deref() {
         None | Some("") => hash(purpose, &[unit, who]),
@@ -104,5 +112,5 @@ pub(super) fn holdout_probability(view: &SlotView, subject: &Subject) -> f64 {
     if subject.id.is_empty() && subject.session_id.is_empty() {
         return share;
     }
-    f64::from(u8::from(is_in_share(view, "holdout", subject, DecisionId::new(0, 0, 0), share)))
+    f64::from(u8::from(is_in_share(view, "holdout", (subject, None), DecisionId::new(0, 0, 0), share)))
 }

@@ -13,6 +13,9 @@ use crate::{
     slot::{Controls, Effect, ProbabilityBounds},
 };
 
+/// Rounding that a sum of thousands of floors may carry.
+const FLOORS_ROUNDING: f64 = 1e-9;
+
 /// Returns the constraints of a slate of the eligible candidates.
 pub(super) fn slate_constraints(view: &SlotView, set: &EligibleSet<'_>) -> Constraints {
     let controls = &view.definition.controls;
@@ -26,6 +29,16 @@ pub(super) fn slate_constraints(view: &SlotView, set: &EligibleSet<'_>) -> Const
     let mut constraints = builder.constraints;
     constraints.quotas.extend(set.caps.quotas(&set.indices));
     constraints
+}
+
+/// Returns whether the floors of the eligible candidates come to more than 1, so that the draw scales them down.
+pub(super) fn floors_exceed_one(view: &SlotView, set: &EligibleSet<'_>, constraints: &Constraints) -> bool {
+    let candidates = set.indices.len();
+    let sum = match constraints.floors.as_slice() {
+        [] => candidates as f64 * view.definition.floor(candidates, 1.0),
+        floors => floors.iter().sum(),
+    };
+    sum > 1.0 + FLOORS_ROUNDING
 }
 
 /// Returns the constraints of a slate that only the shared caps constrain.

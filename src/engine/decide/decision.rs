@@ -20,6 +20,9 @@ pub struct DecideOptions<'a> {
     pub deadline_passed: bool,
     /// Arms that subjects were shown earlier, or `None` if no control or rule needs them.
     pub exposures: Option<&'a Exposure>,
+    /// Session by which the subject's groups are drawn, or `None` if they are drawn by the subject itself. See
+    /// [`LoginTable::session_of`](crate::engine::LoginTable::session_of).
+    pub drawn_by: Option<&'a str>,
     /// Called before each position of the policy's slate. The baseline is the answer once it returns `true`.
     pub interrupted: &'a dyn Fn() -> bool,
 }
@@ -27,7 +30,15 @@ pub struct DecideOptions<'a> {
 impl DecideOptions<'_> {
     /// Creates options without earlier showings and without a deadline.
     pub fn new(id: DecisionId, seed: u64) -> Self {
-        Self { id, seed, already_shown: &[], deadline_passed: false, exposures: None, interrupted: &|| false }
+        Self {
+            id,
+            seed,
+            already_shown: &[],
+            deadline_passed: false,
+            exposures: None,
+            drawn_by: None,
+            interrupted: &|| false,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
     DecideOptions, Request,
     assignment::holdout_probability,
     candidates::{CandidateArm, Exclusion, candidates},
-    constraints::slate_constraints,
+    constraints::{floors_exceed_one, slate_constraints},
     eligible::{EligibleSet, ScoredSet},
     input::DecisionInput,
     merge_rules,
@@ -31,9 +31,6 @@ use crate::{
     },
     slot::{ArmId, Mode},
 };
-
-/// Rounding that a sum of thousands of floors may carry.
-const FLOORS_ROUNDING: f64 = 1e-9;
 
 /// Forecast of a slate.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -138,10 +135,8 @@ impl<'a> ForecastInput<'a> {
     /// Combines the slates with what is known without them.
     fn summarise(&self, arms: Vec<&'a ArmId>, scored: ScoredSet<'_>, slates: SlateForecasts) -> RequestForecast<'a> {
         let view = self.view;
-        let scales_floors = scored.fallback.is_none() && {
-            let floors = slate_constraints(view, &scored.set).floors;
-            floors.iter().sum::<f64>() > 1.0 + FLOORS_ROUNDING
-        };
+        let constraints = slate_constraints(view, &scored.set);
+        let scales_floors = scored.fallback.is_none() && floors_exceed_one(view, &scored.set, &constraints);
         let ScoredSet { set, fallback, .. } = scored;
         let SlateForecasts { policy, baseline, best_reward, rules_for_policy } = slates;
         RequestForecast {

@@ -82,6 +82,7 @@ pub fn decide(view: &SlotView, mut request: Request, options: DecideOptions<'_>)
         estimates: recorded_estimates(&policy_choice.estimates),
         exclusions: recorded_exclusions(candidates, &effective_rules),
         best_expected: policy_choice.best_expected(),
+        scaled_floors: policy_choice.scaled_floors,
     };
     let failed_rules = scored.set.failed_rules;
     Decision { decided: record(view, request, options, assignment, recorded, matched_rules), explanation, failed_rules }
@@ -92,6 +93,7 @@ struct RecordedCandidates {
     estimates: Vec<ScoredCandidate>,
     exclusions: Vec<ExcludedCandidate>,
     best_expected: f64,
+    scaled_floors: bool,
 }
 
 /// Returns the event that records a decision.
@@ -126,6 +128,8 @@ fn record(
         candidates: request.candidates.into_iter().map(|c| (c.arm, c.features)).collect(),
         already_shown: options.already_shown.to_vec(),
         request_fingerprint: 0,
+        client: request.client,
+        scaled_floors: candidates.scaled_floors,
     }
 }
 

@@ -36,6 +36,9 @@ pub struct Request {
     pub consent: Option<Consent>,
     /// Asks for an explanation of the decision.
     pub explain: bool,
+    /// Name that the client of the call authenticated as, or an empty text. It is recorded, and the decision does not
+    /// depend on it.
+    pub client: String,
 }
 
 impl Request {
@@ -51,6 +54,7 @@ impl Request {
             request_id: None,
             consent: None,
             explain: false,
+            client: String::new(),
         }
     }
 

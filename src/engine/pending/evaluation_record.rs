@@ -29,13 +29,15 @@ pub(in crate::engine) struct EvaluationRecord {
     /// Arms that the draw of the first position compares, with their probabilities; the shown one first. Empty if the
     /// position was not drawn.
     pub(in crate::engine) compared_arms: Vec<(u32, f32)>,
+    /// Number of the client that asked, among those that are watched.
+    pub(in crate::engine) client: u32,
 }
 
 impl EvaluationRecord {
     /// Writes the bytes that serde would write.
     pub(in crate::engine) fn write(&self, to: &mut MessagePackWriter) {
-        let Self { comparison, by_policy, centre, compared_arms } = self;
-        to.array(4);
+        let Self { comparison, by_policy, centre, compared_arms, client } = self;
+        to.array(5);
         match comparison {
             None => to.nil(),
             Some(comparison) => to.value(comparison),
@@ -48,6 +50,7 @@ impl EvaluationRecord {
             to.uint(arm);
             to.single(propensity);
         }
+        to.uint(*client);
     }
 
     /// Returns the decision's contribution to the pairwise test of the shown arm against the rival, in this order.

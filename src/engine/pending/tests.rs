@@ -131,6 +131,7 @@ fn decision(rng: &mut StdRng) -> PendingDecision {
         by_policy: rng.random(),
         centre: number(rng),
         compared_arms: some(rng, 16, |rng| (whole(rng), rng.random::<f32>())),
+        client: whole(rng),
     };
     PendingDecision {
         id: DecisionId::new(whole(rng), whole(rng).into(), rng.random()),

@@ -11,6 +11,11 @@ use crate::{
 
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
+const MINUTE_US: i64 = HOUR_US / 60;
+/// Rounding that a sum of many floors may carry.
+const FLOORS_ROUNDING: f64 = 1e-9;
+/// Decisions of a revision whose floors were scaled down, from which on that is an alert.
+const SCALED_MIN: u64 = 10;
 /// Span of decisions in which a kind of event must have come, and the span before it that says how often.
 const RECENT_US: i64 = 6 * HOUR_US;
 const BEFORE_US: i64 = 7 * DAY_US;
@@ -54,11 +59,15 @@ pub enum AlertKind {
     OneTakesAll,
     /// The policy earns less than the holdout for some shoppers.
     SegmentWorseThanHoldout,
+    /// The floors of the arms come to more than 1.
+    FloorsAboveOne,
+    /// The decisions of one client get no events, while those of other clients do.
+    ClientWithoutEvents,
 }
 
 impl AlertKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::EventStopped,
         Self::FeatureVanished,
         Self::FeatureChangedType,
@@ -67,6 +76,8 @@ impl AlertKind {
         Self::SampleRatioMismatch,
         Self::OneTakesAll,
         Self::SegmentWorseThanHoldout,
+        Self::FloorsAboveOne,
+        Self::ClientWithoutEvents,
     ];
 
     /// Name of the kind for programs.
@@ -80,6 +91,8 @@ impl AlertKind {
             Self::SampleRatioMismatch => "sample_ratio_mismatch",
             Self::OneTakesAll => "one_takes_all",
             Self::SegmentWorseThanHoldout => "segment_worse_than_holdout",
+            Self::FloorsAboveOne => "floors_above_one",
+            Self::ClientWithoutEvents => "client_without_events",
         }
     }
 }
@@ -89,7 +102,7 @@ impl AlertKind {
 pub struct Alert {
     /// Kind of the alert.
     pub kind: AlertKind,
-    /// Name of the event kind, the feature, the arm or the attribute that it is about, or an empty text.
+    /// Name of the event kind, the feature, the arm, the attribute or the client that it is about, or an empty text.
     pub about: String,
     /// Sentence that says what happened.
     pub sentence: String,
@@ -103,12 +116,57 @@ fn alert(kind: AlertKind, about: &str, sentence: String, advice: &str) -> Alert 
 
 /// Returns the alerts of a slot, judged at the time of its last decision.
 pub fn alerts(view: &SlotView) -> Vec<Alert> {
-    let mut found = stopped_events(view);
+    let mut found: Vec<Alert> = floors(view).into_iter().collect();
+    found.extend(stopped_events(view));
+    found.extend(silent_clients(view));
     found.extend(changed_features(view));
     found.extend(calibration(view));
     found.extend(sample_ratio(view));
     found.extend(nearly_all(view));
     found.extend(worse_segments(view));
+    found
+}
+
+/// Returns the alert of floors that come to more than 1, or `None`.
+///
+/// A change of the definition that makes them so is refused. They can become so when an arm that was paused or out of
+/// stock is resumed, and in requests in which the conditions of several rules hold.
+fn floors(view: &SlotView) -> Option<Alert> {
+    let (sum, floors) = (view.definition.floors_sum(), view.evaluation.traffic.floors);
+    let sentence = if sum > 1.0 + FLOORS_ROUNDING {
+        format!("the floors of the arms that may be shown add up to {sum:.2}, more than 1, and are scaled down")
+    } else if floors.scaled >= SCALED_MIN {
+        format!(
+            "in {} of the {} decisions since revision {} the floors of arms and rules added up to more than 1, and were scaled down",
+            floors.scaled, floors.decisions, view.revision
+        )
+    } else {
+        return None;
+    };
+    let advice = "nothing is left to learn with there: lower a floor, or pause an arm or a rule";
+    Some(alert(AlertKind::FloorsAboveOne, "", sentence, advice))
+}
+
+/// Returns the alerts of clients whose decisions get no events, while those of other clients do.
+fn silent_clients(view: &SlotView) -> Vec<Alert> {
+    let traffic = &view.evaluation.traffic;
+    let now_us = view.evaluation.last_decision_us;
+    let mut found = Vec::new();
+    for client in traffic.clients().iter().filter(|client| !client.name.is_empty()) {
+        let quiet_us = client.last_decision_us.saturating_sub(client.last_event_us);
+        let decides = now_us.saturating_sub(client.last_decision_us) < DAY_US;
+        let Some(rate) = traffic.rate_of_others(client, JUDGED_MIN) else { continue };
+        let expected = rate * client.decisions_since_event as f64;
+        // Events of the newest decisions may still be on their way.
+        if decides && expected >= EXPECTED_MIN && quiet_us > 2 * view.patience_us.max(MINUTE_US) {
+            let sentence = format!(
+                "no event came for {} decisions of the client '{}', and {expected:.0} were to be expected by those of other clients",
+                client.decisions_since_event, client.name
+            );
+            let advice = "check that its decision ids or subjects reach the service that reports events";
+            found.push(alert(AlertKind::ClientWithoutEvents, &client.name, sentence, advice));
+        }
+    }
     found
 }
 

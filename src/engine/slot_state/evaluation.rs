@@ -22,6 +22,7 @@ use super::{
     pairwise::ArmPairs,
     segments::{SegmentGroup, SegmentTable},
     shadow::ShadowCounts,
+    traffic_watch::TrafficWatch,
 };
 use crate::{
     engine::{
@@ -82,6 +83,8 @@ pub struct EvaluationData {
     pub feature_watch: FeatureWatch,
     /// Arms that the policy would have shown in shadow mode.
     pub shadow: ShadowCounts,
+    /// Traffic by client, and decisions whose floors had to be scaled down.
+    pub traffic: TrafficWatch,
 }
 
 /// Data about a decision that are kept until its rewards are known.
@@ -120,6 +123,7 @@ impl EvaluationData {
         self.segments.restart();
         self.visits = GroupedSample::default();
         self.calibration = RewardCalibration::default();
+        self.traffic.restart_clients();
         (self.exploration_weight, self.exploration_loss) = (0.0, 0.0);
     }
 
@@ -213,7 +217,8 @@ impl EvaluationData {
         design: &SlotDesign,
         accounting: bool,
     ) -> DecisionEvaluation {
-        let (record, drawn) = self.record(decided, shown, design);
+        let client = self.traffic.add(at_us, decided);
+        let (record, drawn) = self.record(decided, shown, design, client);
         let silence = design.definition.goal.default_reward;
         let total = shown.len() as f64 * silence;
         let subjects: Vec<_> = subject_keys(&decided.subject).collect();
@@ -279,9 +284,10 @@ impl EvaluationData {
         self.calibration.add(score.expected.into(), reward);
     }
 
-    /// Notes that an event that counts arrived.
-    pub(in crate::engine) fn note_event(&mut self, at_us: i64) {
+    /// Notes that an event that counts arrived for a decision with this evaluation data.
+    pub(in crate::engine) fn note_event(&mut self, at_us: i64, record: Option<&EvaluationRecord>) {
         (self.decisions_since_event, self.last_event_us) = (0, at_us);
+        self.traffic.note_event(at_us, record.map_or(0, |record| record.client));
     }
 
     /// Revises the sums after the reward at `place` of a decision changed from `before` to its present value.
@@ -309,6 +315,7 @@ impl EvaluationData {
         decided: &DecisionRecord,
         shown: &[ShownArm],
         design: &SlotDesign,
+        client: u32,
     ) -> (EvaluationRecord, bool) {
         let controls = &design.definition.controls;
         let reason = decided.chosen.first().map(|first| first.reason);
@@ -330,7 +337,8 @@ impl EvaluationData {
         let centre = if design.definition.goal.within_unit() { mean.clamp(0.0, 1.0) } else { mean };
         let drawn = compared_arms.is_some();
         let by_policy = asked && !shadow && treatment != Treatment::Holdout;
-        (EvaluationRecord { comparison, by_policy, centre, compared_arms: compared_arms.unwrap_or_default() }, drawn)
+        let compared_arms = compared_arms.unwrap_or_default();
+        (EvaluationRecord { comparison, by_policy, centre, compared_arms, client }, drawn)
     }
 
     /// Adds the arms that the draw of the first position could have shown to the pairwise tests. Returns them, the

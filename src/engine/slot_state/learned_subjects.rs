@@ -64,9 +64,20 @@ impl PartialEq for LearnedSubjects {
 }
 
 impl LearnedSubjects {
+    /// Number of remembered decisions.
+    pub(in crate::engine) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Returns `true` if a decision at `at_us` is within its subject's limit, and remembers it if so. A decision for
-    /// nobody in particular always is.
-    pub(in crate::engine) fn admit(&mut self, at_us: i64, subject: &Subject, limit: SubjectLimit) -> bool {
+    /// nobody in particular always is. Decisions that make room before their time are counted in `forgotten`.
+    pub(in crate::engine) fn admit(
+        &mut self,
+        at_us: i64,
+        subject: &Subject,
+        limit: SubjectLimit,
+        forgotten: &mut u64,
+    ) -> bool {
         let (memory_us, per_day) = match limit {
             SubjectLimit::Unlimited => {
                 *self = Self::default();
@@ -75,7 +86,7 @@ impl LearnedSubjects {
             SubjectLimit::PerDay(limit) => (DAY_US, u64::from(limit)),
             SubjectLimit::Automatic => (FORTNIGHT_US, PER_DAY),
         };
-        self.forget_old(at_us.saturating_sub(memory_us));
+        *forgotten += self.forget_old(at_us.saturating_sub(memory_us));
         // A subject with an id is counted by it across all sessions.
         let subject = subject_keys(subject).next().map_or(0, Hash128::word);
         if subject != 0 {
@@ -117,21 +128,29 @@ impl LearnedSubjects {
         self.queue.push(learned);
     }
 
-    fn forget_old(&mut self, horizon_us: i64) {
+    /// Forgets decisions that do not count any more, and the oldest if there are too many. Returns the number of the
+    /// latter.
+    fn forget_old(&mut self, horizon_us: i64) -> u64 {
+        let mut early = 0;
         for _ in 0..AT_ONCE_MAX {
-            let Some(oldest) = self.queue.get(self.queue.first()) else { return };
-            if oldest.at_us > horizon_us && self.queue.len() < LEARNED_SUBJECTS_MAX {
-                return;
+            let Some(oldest) = self.queue.get(self.queue.first()) else { break };
+            let counts = oldest.at_us > horizon_us;
+            if counts && self.queue.len() < LEARNED_SUBJECTS_MAX {
+                break;
             }
+            early += u64::from(counts);
             self.drop_oldest();
         }
+        early
     }
 
-    /// Forgets the decisions that were made before `horizon_us`.
-    pub(in crate::engine) fn forget_before(&mut self, horizon_us: i64) {
+    /// Forgets the decisions that were made before `horizon_us`. Returns how many there were.
+    pub(in crate::engine) fn forget_before(&mut self, horizon_us: i64) -> u64 {
+        let before = self.queue.len();
         while self.queue.get(self.queue.first()).is_some_and(|oldest| oldest.at_us < horizon_us) {
             self.drop_oldest();
         }
+        (before - self.queue.len()) as u64
     }
 
     fn drop_oldest(&mut self) {

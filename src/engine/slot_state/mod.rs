@@ -15,6 +15,7 @@ mod exposure;
 mod feature_watch;
 mod goal_sums;
 mod learned_subjects;
+mod logins;
 mod pace;
 mod pairwise;
 mod positions;
@@ -24,6 +25,7 @@ mod revisions;
 mod segments;
 mod series;
 mod shadow;
+mod traffic_watch;
 mod winsorizing;
 
 use std::sync::Arc;
@@ -45,6 +47,7 @@ pub use feature_watch::{FeatureWatch, NumberSizes, ValueType, WATCHED_FEATURES_M
 pub use goal_sums::GoalSums;
 pub(super) use goal_sums::{RewardChange, SumsSinceGoal};
 pub(super) use learned_subjects::LearnedSubjects;
+pub use logins::{ForgottenLogins, LoginTable};
 use pace::DecisionPace;
 pub(super) use positions::PositionModel;
 pub(super) use provisional::{ProvisionalValue, ProvisionalValues};
@@ -59,6 +62,7 @@ pub use series::{
 };
 pub(super) use series::{SeriesDecision, SeriesReward};
 pub use shadow::ShadowCounts;
+pub use traffic_watch::{ScaledFloors, TrafficWatch, WATCHED_CLIENTS_MAX, WatchedClient};
 
 use super::{decision_record::DecisionRecord, horizons::MemoryCounts, pending::DecisionQueues};
 use crate::{
@@ -95,6 +99,8 @@ pub struct SlotState {
     /// Subjects of the decisions of the last day that are learned.
     #[serde(default)]
     pub(super) learned_subjects: LearnedSubjects,
+    /// Sessions without an id, and the subjects that some of them turned out to be.
+    pub(super) logins: LoginTable,
     /// Sums from which the report is computed.
     pub(super) evaluation: Arc<EvaluationData>,
     /// Counts over time.
@@ -122,6 +128,7 @@ impl SlotState {
             positions: PositionModel::new(at_us),
             exposure: Exposure::default(),
             learned_subjects: LearnedSubjects::default(),
+            logins: LoginTable::default(),
             evaluation: Arc::default(),
             series: TimeSeries::default(),
             pace: DecisionPace::default(),
@@ -136,6 +143,7 @@ impl SlotState {
             requests: RequestLog::default(),
             exposure: Exposure::default(),
             learned_subjects: LearnedSubjects::default(),
+            logins: LoginTable::default(),
             ..self.without_indices()
         }
     }
@@ -159,6 +167,7 @@ impl SlotState {
             positions: self.positions.clone(),
             exposure: self.exposure.without_index(),
             learned_subjects: self.learned_subjects.without_index(),
+            logins: self.logins.without_index(),
             evaluation: Arc::clone(&self.evaluation),
             series: self.series.clone(),
             pace: self.pace,
@@ -184,6 +193,11 @@ impl SlotState {
     /// Exposure: what subjects were shown lately, if a control or a rule needs it.
     pub fn exposure(&self) -> &Exposure {
         &self.exposure
+    }
+
+    /// Sessions without an id, and the subjects that some of them turned out to be.
+    pub fn logins(&self) -> &LoginTable {
+        &self.logins
     }
 
     /// Returns the revision of this number, if it is kept.
@@ -217,6 +231,9 @@ impl SlotState {
             event_ids: self.event_memory.queue().len() as u64,
             requests: self.requests.queue().len() as u64,
             exposures: self.exposure.queue().len() as u64,
+            learned_subjects: self.learned_subjects.len() as u64,
+            sessions: self.logins.sessions() as u64,
+            logins: self.logins.links() as u64,
         }
     }
 

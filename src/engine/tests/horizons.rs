@@ -99,6 +99,7 @@ fn pending(count: u64, at_us: i64, arms: u32) -> PendingDecision {
             by_policy: true,
             centre: 0.0,
             compared_arms: Vec::new(),
+            client: 0,
         }),
     }
 }

@@ -45,3 +45,33 @@ fn slots_of_an_experiment_share_their_holdout() {
     });
     assert_ne!(shared, salted, "another salt draws new groups");
 }
+
+/// A session that came without an id keeps its group when its shopper logs in, and the shopper keeps it in later
+/// sessions, also after a snapshot.
+#[test]
+fn a_shopper_who_logs_in_keeps_the_group() {
+    let mut definition = definition(&["a", "b"]);
+    definition.controls.holdout = Some(0.5);
+    let mut world = StateHarness::new(definition);
+    let mut groups = Vec::new();
+    let ask = |world: &mut StateHarness, id: &str, session_id: &str| {
+        world.at_us += 1_000_000;
+        let subject = Subject { id: id.into(), session_id: session_id.into() };
+        world.decide(Request { subject, ..request() }).holdout
+    };
+    let drawn_by_id: Vec<bool> = (0..200).map(|i| ask(&mut world, &format!("shopper{i}"), "")).collect();
+    for i in 0..200 {
+        let before = ask(&mut world, "", &format!("s{i}"));
+        assert_eq!(ask(&mut world, &format!("shopper{i}"), &format!("s{i}")), before, "at login");
+        assert_eq!(ask(&mut world, &format!("shopper{i}"), &format!("phone{i}")), before, "in a later session");
+        groups.push(before);
+    }
+    let moved = groups.iter().zip(&drawn_by_id).filter(|(now, own)| now != own).count();
+    assert!((60..140).contains(&moved), "half of the ids would be drawn into the other group: {moved}");
+    world.state = snapshot::decode(&snapshot::encode(&world.state).unwrap()).unwrap();
+    world.at_us += 30 * 24 * HOUR_US;
+    let later: Vec<bool> = (0..200).map(|i| ask(&mut world, &format!("shopper{i}"), "")).collect();
+    assert_eq!(later, groups, "weeks later");
+    let remembered = world.state.slot("offers").unwrap().view().remembered;
+    assert_eq!((remembered.logins, remembered.sessions), (200, 200), "forgotten by the next decision with a session");
+}

@@ -288,7 +288,9 @@ fn a_sweep_forgets_in_every_slot() {
     }
     let at_us = world.at_us;
     let remembered = |state: &State| state.slot("offers").unwrap().remembered();
-    let ten = MemoryCounts { pending_decisions: 10, finished_decisions: 0, event_ids: 10, requests: 10, exposures: 10 };
+    let none = MemoryCounts::default();
+    let (requests, exposures, learned_subjects) = (10, 10, 10);
+    let ten = MemoryCounts { pending_decisions: 10, event_ids: 10, requests, exposures, learned_subjects, ..none };
     assert_eq!(remembered(&world.state), ten);
     let recent_us = at_us - 3_500;
     let horizons = Horizons { decisions_us: at_us - 6_500, recent_us, rewards_us: at_us - 8_500 };
@@ -301,10 +303,27 @@ fn a_sweep_forgets_in_every_slot() {
     world.state.slots.sweep(step, Some(&mut |slot, closed| left.push((slot.clone(), closed.id))));
     assert!(State::join(ledger, parts) == world.state);
     // Three of those that waited were rewarded and may be reversed, except the oldest of the three.
-    let want = MemoryCounts { pending_decisions: 7, finished_decisions: 2, event_ids: 9, requests: 4, exposures: 4 };
+    let (requests, exposures, learned_subjects) = (4, 4, 4);
+    let want = MemoryCounts {
+        pending_decisions: 7,
+        finished_decisions: 2,
+        event_ids: 9,
+        requests,
+        exposures,
+        learned_subjects,
+        ..none
+    };
     assert_eq!(remembered(&world.state), want);
-    let forgotten =
-        MemoryCounts { pending_decisions: 3, finished_decisions: 1, event_ids: 1, requests: 6, exposures: 6 };
+    let (requests, exposures, learned_subjects) = (6, 6, 6);
+    let forgotten = MemoryCounts {
+        pending_decisions: 3,
+        finished_decisions: 1,
+        event_ids: 1,
+        requests,
+        exposures,
+        learned_subjects,
+        ..none
+    };
     assert_eq!(world.state.slot("offers").unwrap().view().forgotten, forgotten);
     assert_eq!(left.len(), 1);
     let restored = snapshot::decode(&snapshot::encode(&world.state).unwrap());

@@ -41,6 +41,7 @@ mod rules;
 mod segments;
 mod snapshots;
 mod time;
+mod traffic_alerts;
 mod unknown_arms;
 mod winsorizing;
 
@@ -125,7 +126,9 @@ impl StateHarness {
         let view = self.state.slot("offers").unwrap().view();
         let seed = super::hash("test", &[&self.count.to_be_bytes()]).word();
         let id = DecisionId::new(view.number, self.at_us, self.count);
-        decide(&view, request, DecideOptions { already_shown: taken, ..DecideOptions::new(id, seed) })
+        let subject = request.subject.clone();
+        let drawn_by = self.state.slot("offers").unwrap().logins().session_of(&subject);
+        decide(&view, request, DecideOptions { already_shown: taken, drawn_by, ..DecideOptions::new(id, seed) })
     }
 
     fn decide(&mut self, request: Request) -> Arc<DecisionRecord> {

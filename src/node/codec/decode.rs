@@ -157,6 +157,8 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<DecisionRecord> {
         excluded_candidate,
         excluding_rule,
         request_fingerprint,
+        client,
+        scaled_floors,
     } = decided;
     Ok(DecisionRecord {
         slot: parse_slot_id(&slot)?,
@@ -183,6 +185,8 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<DecisionRecord> {
         scored: decode_scored(&scored_candidate, &scored_mean, &scored_std, &scored_propensity)?,
         excluded: decode_excluded(&excluded_candidate, &excluding_rule)?,
         request_fingerprint,
+        client,
+        scaled_floors,
     })
 }
 

@@ -141,6 +141,8 @@ fn encode_decided(decided: &DecisionRecord) -> log::Decided {
         excluded_candidate: decided.excluded.iter().map(|excluded| excluded.candidate).collect(),
         excluding_rule: decided.excluded.iter().map(|excluded| excluded.rule).collect(),
         request_fingerprint: decided.request_fingerprint,
+        client: decided.client.clone(),
+        scaled_floors: decided.scaled_floors,
     }
 }
 

@@ -255,6 +255,8 @@ fn decided() -> DecisionRecord {
         ],
         excluded: vec![ExcludedCandidate { candidate: 4, rule: 1 }, ExcludedCandidate { candidate: 5, rule: 0 }],
         request_fingerprint: u64::MAX,
+        client: "shop".into(),
+        scaled_floors: true,
     }
 }
 

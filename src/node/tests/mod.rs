@@ -81,6 +81,7 @@ fn request(request_id: Option<&str>) -> Request {
         request_id: request_id.map(str::to_owned),
         consent: None,
         explain: false,
+        client: String::new(),
     }
 }
 

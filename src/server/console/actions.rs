@@ -133,7 +133,7 @@ pub(super) async fn apply(
     let view = console.api.slot_of(&visitor.call(()), &slot)?;
     // A draft from an older revision is compared with what it was made from, so that it changes what its author meant.
     let from = at_revision(&view, draft.revision);
-    let change = match draft.change(&slot, &from) {
+    let change = match draft.check(&view.definition).and_then(|()| draft.change(&slot, &from)) {
         Ok(Some(change)) => change,
         Ok(None) => return show(&console, &visitor, &slot, None, Some("This changes nothing.".into())).await,
         Err(why) => return show(&console, &visitor, &slot, Some(draft), Some(why)).await,
@@ -209,10 +209,12 @@ pub(super) async fn rollback(
         reason: form.reason,
         ..Default::default()
     };
-    let before = console.api.slot_of(&visitor.call(()), &slot)?.revision;
-    let after =
-        console.api.rollback_slot(visitor.call(request)).await?.into_inner().slot.map_or(0, |slot| slot.revision);
-    if after == before {
+    let (call, id) = visitor.call_with_id(request);
+    let now = console.api.rollback_slot(call).await?.into_inner().slot.map_or(0, |slot| slot.revision);
+    // Another editor may have changed the slot meanwhile, so the number alone does not say whose revision it is.
+    let view = console.api.slot_of(&visitor.call(()), &slot)?;
+    let made = view.revisions.iter().find(|revision| revision.number == now);
+    if made.is_some_and(|revision| revision.why.actor.request_id != id) {
         return Ok(nothing_undone(&visitor, &slot));
     }
     Ok(redirect(&slot_path(&slot, "history")))

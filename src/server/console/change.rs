@@ -144,7 +144,7 @@ pub(super) async fn show(
     let mut wrong = wrong;
     let mut found = None;
     if let (Some(draft), None) = (&draft, &wrong) {
-        match draft.change(slot, &now) {
+        match draft.check(&view.definition).and_then(|()| draft.change(slot, &now)) {
             Err(why) => wrong = Some(why),
             Ok(None) => wrong = Some("This changes nothing.".into()),
             Ok(Some(DraftChange { slot, mask })) => {

@@ -5,11 +5,13 @@ use serde::Deserialize;
 
 use crate::{
     engine::SlotView,
-    slot::{Controls, Mode},
+    slot::{Controls, Definition, Mode},
     wire::proto,
 };
 
 const DAY_US: f64 = 24.0 * 3_600.0 * 1e6;
+/// Rounding that a sum of many floors may carry.
+const FLOORS_ROUNDING: f64 = 1e-9;
 
 /// Controls as the form has them. An empty text means the default.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
@@ -46,6 +48,17 @@ fn number(value: Option<f64>, factor: f64) -> String {
     })
 }
 
+/// Number of a field, divided by `factor`, or `None` for an empty text. The error names the label of the field.
+fn number_of(label: &str, text: &str, factor: f64) -> Result<Option<f64>, String> {
+    match text.trim() {
+        "" => Ok(None),
+        text => match text.replace(',', ".").parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(Some(value / factor)),
+            _ => Err(format!("{label}: '{text}' is no number; write it as 5 or 0.5")),
+        },
+    }
+}
+
 impl ControlsDraft {
     /// Draft that changes nothing.
     pub(super) fn of(controls: &Controls, revision: u64) -> Self {
@@ -77,35 +90,66 @@ impl ControlsDraft {
         }
     }
 
+    /// Checks the numbers of the draft against the slot, in the units of the form.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that begins with the label of the field that is wrong.
+    pub(super) fn check(&self, definition: &Definition) -> Result<(), String> {
+        let percent = |part: f64| {
+            let rounded = (part * 1e8).round() / 1e6;
+            format!("{rounded} %")
+        };
+        let part = |label: &str, text: &str| match number_of(label, text, 100.0)? {
+            Some(part) if !(0.0..=1.0).contains(&part) => Err(format!("{label}: must be from 0 to 100 %")),
+            part => Ok(part),
+        };
+        let floor = part("Floor", &self.floor)?;
+        part("Holdout", &self.holdout)?;
+        let Some(floor) = floor else { return Ok(()) };
+        let ceiling = definition.controls.ceiling();
+        if floor > ceiling {
+            return Err(format!(
+                "Floor: {} is above the ceiling of {}; lower the one or raise the other",
+                percent(floor),
+                percent(ceiling)
+            ));
+        }
+        let mut wanted = definition.clone();
+        wanted.controls.floor = Some(floor);
+        let sum = wanted.floors_sum();
+        if sum > 1.0 + FLOORS_ROUNDING {
+            return Err(format!(
+                "Floor: with {} the floors of the arms come to {}, and nothing is left to learn with; they must leave room within 100 %",
+                percent(floor),
+                percent(sum)
+            ));
+        }
+        Ok(())
+    }
+
     /// Change from the slot as it was when the draft was made, or `None` if they are the same.
     ///
     /// # Errors
     ///
     /// The label of a field that is no number.
     pub(super) fn change(&self, slot: &str, from: &Self) -> Result<Option<DraftChange>, String> {
-        let parse = |label: &str, text: &str, factor: f64| match text.trim() {
-            "" => Ok(None),
-            text => match text.replace(',', ".").parse::<f64>() {
-                Ok(value) if value.is_finite() => Ok(Some(value / factor)),
-                _ => Err(format!("{label}: '{text}' is no number; write it as 5 or 0.5")),
-            },
-        };
         let mut controls = proto::Controls::default();
         let mut paths = Vec::new();
         if self.exploration != from.exploration {
-            controls.exploration = parse("Exploration", &self.exploration, 1.0)?;
+            controls.exploration = number_of("Exploration", &self.exploration, 1.0)?;
             paths.push("controls.exploration");
         }
         if self.floor != from.floor {
-            controls.floor = parse("Floor", &self.floor, 100.0)?;
+            controls.floor = number_of("Floor", &self.floor, 100.0)?;
             paths.push("controls.floor");
         }
         if self.holdout != from.holdout {
-            controls.holdout = parse("Holdout", &self.holdout, 100.0)?;
+            controls.holdout = number_of("Holdout", &self.holdout, 100.0)?;
             paths.push("controls.holdout");
         }
         if self.half_life != from.half_life {
-            let days = parse("Half-life", &self.half_life, 1.0)?;
+            let days = number_of("Half-life", &self.half_life, 1.0)?;
             let within = days.is_none_or(|days| (0.0..=4_000.0).contains(&days));
             if !within {
                 return Err("Half-life: must be from 1 minute to 10 years".into());

@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     response::IntoResponse as _,
     routing::{get, post},
 };
@@ -99,6 +99,11 @@ pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore) -> Router 
         .with_state(console)
         .route_layer(axum::middleware::from_fn(visitor::refuse_other_sites))
         .layer(axum::middleware::map_response(guard))
+}
+
+/// Returns a page that says what is wrong with a request that no page took.
+pub(super) async fn problem_page(code: StatusCode, message: &str) -> axum::response::Response {
+    guard(visitor::problem(code, "This request is not taken", message)).await
 }
 
 /// Adds the headers that keep a page to itself.

@@ -69,7 +69,8 @@ impl IntoResponse for PageError {
     }
 }
 
-fn problem(code: StatusCode, title: &str, message: &str) -> Response {
+/// Page that says what is wrong.
+pub(super) fn problem(code: StatusCode, title: &str, message: &str) -> Response {
     let content = html! {
         p.problem role="alert" { (message) }
         p { a href="/" { "All slots" } }
@@ -135,6 +136,13 @@ impl Visitor {
         }
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: self.peer });
         request
+    }
+
+    /// Makes a call of the API of a message, with an id by which the change that it makes is found again.
+    pub(super) fn call_with_id<T>(&self, message: T) -> (Request<T>, String) {
+        let mut request = self.call(message);
+        let id = crate::wire::set_request_id(&mut request);
+        (request, id)
     }
 }
 

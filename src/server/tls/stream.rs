@@ -1,19 +1,27 @@
 //! Stream of a connection, with TLS or without it.
 //!
-//! The handshake goes on whenever the server reads or writes, so that a slow one keeps nobody waiting but itself. The deadline of
-//! the connection below bounds it.
+//! The handshake goes on whenever the server reads or writes, so that a slow one keeps nobody waiting but itself. It
+//! has a time of its own, because the deadline of the connection below moves with every byte.
 
 use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::server::connections::LimitedConnection;
+
+/// Time that a handshake may take. It is two round trips, and a slow phone network takes a second for each; a client
+/// that is slower holds one of the connections that others wait for.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
 /// Stream of a connection to one of the ports.
 pub(in crate::server) struct PortStream {
@@ -23,7 +31,8 @@ pub(in crate::server) struct PortStream {
 
 enum StreamState {
     Plain(LimitedConnection),
-    Handshake(Box<Accept<LimitedConnection>>),
+    /// The handshake goes on, until the time is over.
+    Handshake(Box<Accept<LimitedConnection>>, Pin<Box<Sleep>>),
     Encrypted(Box<TlsStream<LimitedConnection>>),
     /// The handshake failed.
     Closed,
@@ -38,7 +47,10 @@ impl PortStream {
     /// Stream that begins with a handshake.
     pub(in crate::server) fn encrypted(connection: LimitedConnection, acceptor: &TlsAcceptor) -> Self {
         let peer = connection.connect_info();
-        Self { peer, state: StreamState::Handshake(Box::new(acceptor.accept(connection))) }
+        Self {
+            peer,
+            state: StreamState::Handshake(Box::new(acceptor.accept(connection)), Box::pin(sleep(HANDSHAKE_MAX))),
+        }
     }
 
     /// Goes on with the handshake, if there is one that has not ended.
@@ -46,17 +58,26 @@ impl PortStream {
         match &mut self.state {
             StreamState::Plain(_) | StreamState::Encrypted(_) => Poll::Ready(Ok(())),
             StreamState::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-            StreamState::Handshake(accept) => match ready!(Pin::new(accept.as_mut()).poll(context)) {
-                Ok(stream) => {
-                    self.state = StreamState::Encrypted(Box::new(stream));
-                    Poll::Ready(Ok(()))
+            StreamState::Handshake(accept, time) => {
+                let ended = match Pin::new(accept.as_mut()).poll(context) {
+                    Poll::Ready(ended) => ended,
+                    Poll::Pending => {
+                        ready!(time.as_mut().poll(context));
+                        Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long"))
+                    }
+                };
+                match ended {
+                    Ok(stream) => {
+                        self.state = StreamState::Encrypted(Box::new(stream));
+                        Poll::Ready(Ok(()))
+                    }
+                    Err(why) => {
+                        tracing::debug!(%why, peer = ?self.peer.remote_addr(), "a TLS handshake failed");
+                        self.state = StreamState::Closed;
+                        Poll::Ready(Err(why))
+                    }
                 }
-                Err(why) => {
-                    tracing::debug!(%why, peer = ?self.peer.remote_addr(), "a TLS handshake failed");
-                    self.state = StreamState::Closed;
-                    Poll::Ready(Err(why))
-                }
-            },
+            }
         }
     }
 }
@@ -75,7 +96,7 @@ macro_rules! through {
                 let $stream = Pin::new(stream.as_mut());
                 $call
             }
-            StreamState::Handshake(_) | StreamState::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            StreamState::Handshake(..) | StreamState::Closed => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         }
     }};
 }
@@ -96,7 +117,7 @@ impl AsyncWrite for PortStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if matches!(self.state, StreamState::Handshake(_) | StreamState::Closed) {
+        if matches!(self.state, StreamState::Handshake(..) | StreamState::Closed) {
             // The peer got no byte of TLS yet, so there is no session to close.
             return Poll::Ready(Ok(()));
         }
@@ -115,7 +136,7 @@ impl AsyncWrite for PortStream {
         match &self.state {
             StreamState::Plain(stream) => stream.is_write_vectored(),
             StreamState::Encrypted(stream) => stream.is_write_vectored(),
-            StreamState::Handshake(_) | StreamState::Closed => false,
+            StreamState::Handshake(..) | StreamState::Closed => false,
         }
     }
 }

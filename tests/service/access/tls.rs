@@ -204,3 +204,33 @@ fn certificates_that_cannot_be_used_are_named_at_the_start() {
         assert!(!output.status.success() && text.contains(words), "{certificate} {key}: {text}");
     }
 }
+
+/// A client that begins a handshake and goes on byte by byte does not hold its connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_does_not_end_is_closed() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let (certificate, key) = issued(&authority("first"), "localhost");
+    fs::write(path("key.pem"), key).unwrap();
+    fs::write(path("certificate.pem"), certificate).unwrap();
+    let tls = TlsFiles { certificate: path("certificate.pem"), key: path("key.pem"), client_ca: None };
+    let server = TlsServer::start(&path("data"), tls).await;
+    for address in [&server.grpc, &server.http] {
+        let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+        // Header of a record of 512 bytes that holds a ClientHello. The rest comes a byte a second.
+        connection.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).await.unwrap();
+        let until_closed = async {
+            let mut answer = [0; 64];
+            loop {
+                tokio::select! {
+                    read = connection.read(&mut answer) => if read.map_or(true, |bytes| bytes == 0) { return },
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                }
+                let _ = connection.write_all(&[0]).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, until_closed).await.expect("it is closed while bytes still come");
+    }
+    server.stop().await;
+}

@@ -6,8 +6,10 @@
     reason = "a test stops at the first thing that is wrong"
 )]
 
+mod alerts;
 mod catalogue;
 mod figures;
+mod identity;
 mod requests;
 
 use std::collections::HashMap;

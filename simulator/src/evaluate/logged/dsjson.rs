@@ -6,8 +6,9 @@
 //!
 //! An action's id is its `id`, the `id` of its namespace `i`, its `_tag`, or else its features, written out.
 //!
-//! Lines without an outcome (`_label_cost`), such as rewards that found no decision and a trainer's checkpoints, and
-//! decisions that were never confirmed (`DeferredAction`) are left out and counted.
+//! Left out and counted, each for itself, are dangling rewards (a `RewardValue` without the decision that it is for),
+//! decisions that were never confirmed (`DeferredAction`), and other lines without an outcome (`_label_cost`), such as
+//! a trainer's checkpoints.
 
 use std::path::Path;
 
@@ -49,15 +50,29 @@ pub(super) fn read(path: &Path, wanted: &LogSelection) -> Result<Log, LogError> 
         })?;
         let located = |FieldProblem { field, why }| broken(FilePlace::Line(number), format!("{field}: {why}"));
         match decision_of(&line).map_err(located)? {
-            Some(given) => gatherer.add(given).map_err(located)?,
-            None => gatherer.leave_out_incomplete(),
+            DsjsonLine::Decision(given) => gatherer.add(*given).map_err(located)?,
+            DsjsonLine::DanglingReward => gatherer.left_out.dangling += 1,
+            DsjsonLine::Unconfirmed => gatherer.left_out.unconfirmed += 1,
+            DsjsonLine::WithoutOutcome => gatherer.left_out.without_outcome += 1,
         }
     }
     gatherer.log(path, FileFormat::Dsjson)
 }
 
-/// The decision of a line, or `None` if the line has no outcome.
-fn decision_of(line: &Map<String, Json>) -> Result<Option<GatheredRow>, FieldProblem> {
+/// Content of a line.
+enum DsjsonLine {
+    /// Decision with its outcome.
+    Decision(Box<GatheredRow>),
+    /// Reward whose decision is not in the line.
+    DanglingReward,
+    /// Decision that was deferred, and that nobody confirmed.
+    Unconfirmed,
+    /// Line without an outcome.
+    WithoutOutcome,
+}
+
+/// The content of a line.
+fn decision_of(line: &Map<String, Json>) -> Result<DsjsonLine, FieldProblem> {
     if line.contains_key("_outcomes") {
         return Err(field_problem(
             "_outcomes",
@@ -65,9 +80,12 @@ fn decision_of(line: &Map<String, Json>) -> Result<Option<GatheredRow>, FieldPro
         ));
     }
     let deferred = line.get("DeferredAction").or_else(|| line.get("_deferred")).and_then(Json::as_bool);
-    let Some(cost) = line.get("_label_cost") else { return Ok(None) };
+    let Some(cost) = line.get("_label_cost") else {
+        let dangling = line.contains_key("RewardValue") || line.contains_key("Observations");
+        return Ok(if dangling { DsjsonLine::DanglingReward } else { DsjsonLine::WithoutOutcome });
+    };
     if deferred == Some(true) {
-        return Ok(None);
+        return Ok(DsjsonLine::Unconfirmed);
     }
     let number = |value: &Json, field| {
         value
@@ -113,7 +131,7 @@ fn decision_of(line: &Map<String, Json>) -> Result<Option<GatheredRow>, FieldPro
     context.remove("_multi");
     let reward = if cost == 0.0 { 0.0 } else { -cost };
     let event = line.get("EventId").and_then(Json::as_str).filter(|id| !id.is_empty());
-    Ok(Some(GatheredRow {
+    Ok(DsjsonLine::Decision(Box::new(GatheredRow {
         decision: event.map(str::to_owned),
         at_us,
         subject: Subject::default(),
@@ -124,7 +142,7 @@ fn decision_of(line: &Map<String, Json>) -> Result<Option<GatheredRow>, FieldPro
         propensity,
         reward,
         known_us: (reward != 0.0).then_some(at_us),
-    }))
+    })))
 }
 
 /// The id of an action.

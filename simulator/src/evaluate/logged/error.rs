@@ -86,7 +86,19 @@ fn why(left_out: &LeftOutCounts) -> String {
 impl LeftOutCounts {
     /// Each reason for which rows were left out, with their number.
     pub fn reasons(&self) -> Vec<String> {
-        let Self { not_asked_for, holdout, sticky, fallback, uncounted, incomplete, repeated, zero_propensity } = *self;
+        let Self {
+            not_asked_for,
+            holdout,
+            sticky,
+            fallback,
+            uncounted,
+            incomplete,
+            dangling,
+            unconfirmed,
+            without_outcome,
+            repeated,
+            zero_propensity,
+        } = *self;
         [
             (not_asked_for, "not asked for"),
             (holdout, "of the holdout"),
@@ -94,6 +106,9 @@ impl LeftOutCounts {
             (fallback, "made by no model"),
             (uncounted, "whose slot was reset or deleted before anything was counted"),
             (incomplete, "whose window had not closed"),
+            (dangling, "rewards without their decision (dangling), so that nobody knows what they are for"),
+            (unconfirmed, "deferred and never confirmed as shown"),
+            (without_outcome, "lines that are no decision with an outcome"),
             (repeated, "given again under a decision id that came before; each decision counts once"),
             (zero_propensity, "logged with a propensity of 0"),
         ]

@@ -106,6 +106,10 @@ fn format_of_object(line: &str) -> Result<FileFormat, String> {
     if of_dsjson >= 3 && of_dsjson >= of_journal {
         return Ok(FileFormat::Dsjson);
     }
+    // A log may begin with a reward that found no decision.
+    if has("EventId") && (has("RewardValue") || has("Observations")) {
+        return Ok(FileFormat::Dsjson);
+    }
     if of_journal >= 3 || has("decision_id") {
         return Ok(FileFormat::Journal);
     }

@@ -125,6 +125,16 @@ pub struct LeftOutCounts {
     pub uncounted: u64,
     /// Rows whose window had not closed.
     pub incomplete: u64,
+    /// Dangling rewards: lines with a reward whose decision is not in the line, as Personalizer writes them if the
+    /// decision came too late or never.
+    #[serde(default)]
+    pub dangling: u64,
+    /// Decisions that were deferred, and that nobody confirmed as shown.
+    #[serde(default)]
+    pub unconfirmed: u64,
+    /// Lines of a log that are no decisions with an outcome, such as a trainer's checkpoints.
+    #[serde(default)]
+    pub without_outcome: u64,
     /// Rows that repeat a decision id. Each decision counts once.
     #[serde(default)]
     pub repeated: u64,

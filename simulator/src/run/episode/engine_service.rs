@@ -68,8 +68,12 @@ impl EngineService {
         let state = self.state.slot(self.slot.as_str()).ok_or_else(|| EngineServiceError::Slot(self.slot.clone()))?;
         let view = state.view();
         let id = DecisionId::new(view.number, at_us, random[0]);
-        let options = DecideOptions::new(id, random[1]);
-        Ok(decide(&view, request, DecideOptions { exposures: Some(state.exposure()), ..options }))
+        let consent = request.consent.unwrap_or(view.definition.default_consent);
+        let subject = request.subject.clone().as_far_as(consent);
+        let drawn_by = state.logins().session_of(&subject);
+        let options =
+            DecideOptions { exposures: Some(state.exposure()), drawn_by, ..DecideOptions::new(id, random[1]) };
+        Ok(decide(&view, request, options))
     }
 
     /// Applies a decision to the state.

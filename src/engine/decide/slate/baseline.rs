@@ -61,7 +61,14 @@ pub(in crate::engine::decide) fn baseline_slate(
         });
     }
     let estimates = estimates(scored, &first_pmf);
-    SlateChoice { chosen, fallback: None, model: "baseline".to_owned(), estimates, rules: Vec::new() }
+    SlateChoice {
+        chosen,
+        fallback: None,
+        model: "baseline".to_owned(),
+        estimates,
+        rules: Vec::new(),
+        scaled_floors: false,
+    }
 }
 
 /// Returns the order that the controls ask for.

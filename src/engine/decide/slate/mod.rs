@@ -20,6 +20,8 @@ pub(super) struct SlateChoice {
     pub(super) estimates: Vec<CandidateEstimate>,
     /// Indices of the rules that had an effect on the slate, ascending.
     pub(super) rules: Vec<u32>,
+    /// The floors of the eligible candidates came to more than 1, so that they were scaled down.
+    pub(super) scaled_floors: bool,
 }
 
 /// Estimate of one candidate.

@@ -5,12 +5,12 @@ use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
 use super::{SlateChoice, baseline_slate, chosen_arm, estimates};
 use crate::{
     bandit::{
-        ClickModel, DrawHooks, DrawnPosition, DrawnSlate, Exploration, Mixture, ModelSpec, Policy, PositionObserver,
-        Ranking,
+        ClickModel, Constraints, DrawHooks, DrawnPosition, DrawnSlate, Exploration, Mixture, ModelSpec, Policy,
+        PositionObserver, Ranking,
     },
     engine::{
         decide::{
-            constraints::{policy_rules, slate_constraints},
+            constraints::{floors_exceed_one, policy_rules, slate_constraints},
             eligible::{EligibleSet, ScoredSet},
             input::DecisionInput,
             scores::{CandidateScores, ScoreSource},
@@ -33,24 +33,25 @@ pub(in crate::engine::decide) fn policy_slate(
     };
     let Some(scores) = &scored.scores else { return baseline(Fallback::Model, observer) };
     let rules = policy_rules(&scored.set);
-    let slate = match draw_slate(input, scored, scores, seed, &mut *observer) {
+    let constraints = slate_constraints(input.view, &scored.set);
+    let scaled_floors = floors_exceed_one(input.view, &scored.set, &constraints);
+    let slate = match draw_slate(input, scored, (scores, &constraints), seed, &mut *observer) {
         Some(drawn) => drawn_choice(input.view, scored, scores, drawn),
         None => baseline(Fallback::Deadline, observer),
     };
-    SlateChoice { rules, ..slate }
+    SlateChoice { rules, scaled_floors, ..slate }
 }
 
 /// Draws a slate, or returns `None` if the deadline passed meanwhile.
 fn draw_slate(
     input: &DecisionInput<'_>,
     scored: &ScoredSet<'_>,
-    scores: &CandidateScores,
+    (scores, constraints): (&CandidateScores, &Constraints),
     seed: u64,
     observer: &mut PositionObserver<'_>,
 ) -> Option<DrawnSlate> {
     let view = input.view;
     let controls = &view.definition.controls;
-    let constraints = slate_constraints(view, &scored.set);
     let ranking = Ranking {
         policy: if warms_up(view, &scored.set) { Policy::Uniform } else { controls.policy() },
         exploration: Exploration {
@@ -58,7 +59,7 @@ fn draw_slate(
             ceiling: controls.ceiling(),
         },
         with_swap_probabilities: view.definition.goal.click_model == ClickModel::PositionBased,
-        constraints: &constraints,
+        constraints,
     };
     let boosted = scored.boosts.as_ref().map(|factors| scores.mixture.boosted(factors));
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
@@ -84,7 +85,7 @@ fn drawn_choice(view: &SlotView, scored: &ScoredSet<'_>, scores: &CandidateScore
     });
     let chosen = chosen.collect();
     let estimates = estimates(scored, &first_pmf);
-    SlateChoice { chosen, fallback, model, estimates, rules: Vec::new() }
+    SlateChoice { chosen, fallback, model, estimates, rules: Vec::new(), scaled_floors: false }
 }
 
 /// Returns whether the slot warms up, because some eligible arm was not shown or rewarded often enough yet.

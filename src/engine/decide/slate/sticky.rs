@@ -40,5 +40,12 @@ pub(in crate::engine::decide) fn sticky_slate(
     };
     let first_pmf: Vec<f64> = set.indices.iter().map(first_propensity).collect();
     let estimates = estimates(scored, &first_pmf);
-    Some(SlateChoice { chosen, fallback: None, model: "sticky".to_owned(), estimates, rules: Vec::new() })
+    Some(SlateChoice {
+        chosen,
+        fallback: None,
+        model: "sticky".to_owned(),
+        estimates,
+        rules: Vec::new(),
+        scaled_floors: false,
+    })
 }

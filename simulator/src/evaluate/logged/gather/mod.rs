@@ -73,11 +73,6 @@ impl<'a> LogGatherer<'a> {
         }
     }
 
-    /// Counts a decision without an outcome as left out.
-    pub(super) fn leave_out_incomplete(&mut self) {
-        self.left_out.incomplete += 1;
-    }
-
     /// Returns `true` if a decision id is new. A repeated id is counted as left out: it comes from overlapping exports
     /// that were joined, and its decision was made once.
     pub(super) fn is_first(&mut self, decision: &str) -> bool {

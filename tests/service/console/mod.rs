@@ -1,6 +1,8 @@
 //! The console, as a browser without a script uses it: pages, forms, sessions.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
+mod errors;
+
 use std::path::Path;
 
 use slotwise::{
