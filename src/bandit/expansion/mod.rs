@@ -152,6 +152,25 @@ impl Expander {
         out
     }
 
+    /// Returns whether [`meet`](Self::meet) would change nothing.
+    pub(super) fn knows(&self, encoder: &Encoder, row: &EncodedRow) -> bool {
+        let base = |&(index, _): &(u32, f64)| match self.base.get(index as usize) {
+            Some(&own) => own != NONE || is_retired(encoder, index),
+            None => false,
+        };
+        if encoder.retired().len() > self.taken_out || !row.vector.entries.iter().all(base) {
+            return false;
+        }
+        match self.expansion {
+            Expansion::None => true,
+            Expansion::Interactions => products(encoder, row).into_iter().all(|(pair, _)| {
+                self.product(pair).is_some() || is_retired(encoder, pair.0) || is_retired(encoder, pair.1)
+            }),
+            Expansion::Fourier if self.fourier.is_none() => row.numbers == 0,
+            Expansion::Fourier => self.directions.len() >= encoder.indices() as usize,
+        }
+    }
+
     /// Gives indices to the terms of a row that were never met. A word that lost its index gets none.
     ///
     /// Returns the indices of terms that were taken out, ascending. New terms may have them by now, so a posterior must take

@@ -24,10 +24,14 @@ fn words(name: &str, words: impl IntoIterator<Item = String>) -> Features {
     [(name.to_owned(), Value::Texts(words.into_iter().collect()))].into()
 }
 
+/// Lets the expander meet a row. Checks that it changes nothing if it says so, and that it knows the row afterwards.
 fn meet(encoder: &mut Encoder, expander: &mut Expander, features: &Features) -> EncodedRow {
     encoder.learn(RowFeatures::from_context(features), true);
     let row = encoder.encode_met(RowFeatures::from_context(features));
-    expander.meet(encoder, &row);
+    let (known, before) = (expander.knows(encoder, &row), expander.clone());
+    let out = expander.meet(encoder, &row);
+    assert!(!known || (out.is_empty() && *expander == before), "a row that is known");
+    assert!(expander.knows(encoder, &row), "a row that was met");
     row
 }
 

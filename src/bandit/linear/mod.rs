@@ -160,6 +160,10 @@ impl Linear {
     }
 
     pub(super) fn meet(&mut self, encoder: &Encoder, row: &EncodedRow) {
+        // Published views share the expander, so a change copies it, and most rows change nothing.
+        if self.expander.knows(encoder, row) {
+            return;
+        }
         let out = Arc::make_mut(&mut self.expander).meet(encoder, row);
         if !out.is_empty() {
             let gain = self.arms.iter_mut().map(|arm| Arc::make_mut(arm).take_out(&out)).sum();
