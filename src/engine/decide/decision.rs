@@ -22,12 +22,23 @@ pub struct DecideOptions<'a> {
     pub exposures: Option<&'a Exposure>,
     /// Called before each position of the policy's slate. The baseline is the answer once it returns `true`.
     pub interrupted: &'a dyn Fn() -> bool,
+    /// Chooses the largest expected reward at each position in place of a draw. Nothing may be learned from such a
+    /// decision.
+    pub best_guess: bool,
 }
 
 impl DecideOptions<'_> {
     /// Creates options without earlier showings and without a deadline.
     pub fn new(id: DecisionId, seed: u64) -> Self {
-        Self { id, seed, already_shown: &[], deadline_passed: false, exposures: None, interrupted: &|| false }
+        Self {
+            id,
+            seed,
+            already_shown: &[],
+            deadline_passed: false,
+            exposures: None,
+            interrupted: &|| false,
+            best_guess: false,
+        }
     }
 }
 
