@@ -89,6 +89,19 @@ pub fn role_of_method(method: &str) -> Option<Role> {
     METHODS.iter().find(|(name, _)| *name == method).map(|(_, role)| *role)
 }
 
+/// Returns the method of the API that answers a call of another protocol, by its path, or `None` for another path.
+fn method_of_protocol(path: &str) -> Option<&'static str> {
+    if let Some(rest) = path.strip_prefix("/ofrep/v1/evaluate/flags") {
+        return (rest.is_empty() || rest.starts_with('/')).then_some("Decide");
+    }
+    let (_, call) = path.strip_prefix("/slots/")?.split_once("/personalizer/")?;
+    match call.rsplit('/').next()? {
+        "rank" => Some("Decide"),
+        "reward" | "activate" => Some("RecordRewards"),
+        _ => None,
+    }
+}
+
 /// Returns the role that a call needs, by its path on the gRPC or the HTTP port, or `None` if everybody may make it.
 ///
 /// Probes are open, because load balancers have no key. Metrics and the descriptions of the API need the role to read. A
@@ -114,6 +127,9 @@ pub fn requirement(path: &str) -> Option<Role> {
     if let Some(name) = path.strip_prefix("/v1/") {
         return method(name);
     }
+    if let Some(name) = method_of_protocol(path) {
+        return method(name);
+    }
     if path.starts_with("/grpc.health.") {
         return None;
     }
@@ -134,6 +150,15 @@ mod tests {
             ("/readyz", None),
             ("/metrics", Some(Role::View)),
             ("/v1/Unknown", Some(Role::Admin)),
+            ("/ofrep/v1/evaluate/flags", Some(Role::Decide)),
+            ("/ofrep/v1/evaluate/flags/offers", Some(Role::Decide)),
+            ("/ofrep/v1/evaluate/flagsx", Some(Role::Admin)),
+            ("/ofrep/v1/configuration", Some(Role::Admin)),
+            ("/slots/offers/personalizer/v1.0/rank", Some(Role::Decide)),
+            ("/slots/offers/personalizer/v1.0/events/e/reward", Some(Role::Record)),
+            ("/slots/offers/personalizer/v1.0/events/e/activate", Some(Role::Record)),
+            ("/slots/offers/personalizer/v1.0/model", Some(Role::Admin)),
+            ("/slots/offers/rank", Some(Role::Admin)),
             ("/slotwise.v1.SlotService", Some(Role::Admin)),
             ("/", Some(Role::Admin)),
         ] {

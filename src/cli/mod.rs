@@ -7,6 +7,7 @@
 mod backup;
 mod clock;
 mod compare;
+mod completions;
 mod demo;
 mod doctor;
 pub mod document;
@@ -77,6 +78,10 @@ enum Command {
     Keys(keys::KeysArguments),
     /// Verify, count and export the journal of a data folder, in use or not.
     Journal(journal::JournalArguments),
+    /// Print the completions of a shell.
+    Completions(completions::Completions),
+    /// Write the manual pages of all commands into a folder.
+    Man(completions::ManualPages),
 }
 
 /// Error of a comparison that found differences, which gives exit code 2. Standard output lists the differences.
@@ -170,6 +175,8 @@ async fn run(command: Command) -> CommandResult {
         Command::Clock(clock) => clock.run(),
         Command::Keys(keys) => keys.run(),
         Command::Journal(journal) => journal.run(),
+        Command::Completions(completions) => completions.run(Args::command()),
+        Command::Man(pages) => pages.run(environment::with_variables(Args::command())),
     }
 }
 

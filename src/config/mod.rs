@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize, de::Error as _};
 pub use address::Address;
 pub use limits::Limits;
 
+use crate::access::SlotPattern;
+
 pub use crate::access::tokens::TokenSettings;
 
 /// Between the snapshots of a default configuration: bounds what a restart has to replay.
@@ -33,7 +35,8 @@ const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
 pub struct Config {
     /// Address of the gRPC port; port 0 takes a free one.
     pub grpc_address: Address,
-    /// Address of the HTTP port: JSON (`/v1/…`), `/openapi.json`, `/metrics`, `/livez`, `/readyz`.
+    /// Address of the HTTP port: JSON (`/v1/…`), OpenFeature (`/ofrep/v1/…`), `/openapi.json`, `/metrics`, `/livez`,
+    /// `/readyz`.
     pub http_address: Address,
     /// Data folder, which holds the journal, the snapshots and the key of subjects.
     pub data: PathBuf,
@@ -60,6 +63,9 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Origins of web pages that may call the HTTP port, as in `https://shop.example`. Those of publishable keys are allowed besides.
     pub cors_origins: Vec<String>,
+    /// Slots that OpenFeature's bulk evaluation answers, as in `["home-*"]`; none by default. It answers with best
+    /// guesses, from which nothing is learned.
+    pub bulk_slots: Vec<SlotPattern>,
     /// Certificate and key of both ports, or `None` to serve without TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
@@ -111,6 +117,7 @@ impl Default for Config {
             tls: None,
             tokens: None,
             cors_origins: Vec::new(),
+            bulk_slots: Vec::new(),
             insecure_public: false,
             limits: Limits::default(),
             log: "info".into(),

@@ -67,6 +67,18 @@ impl Exposures {
         decision
     }
 
+    /// Decides without remembering the shown arms.
+    pub(super) fn look(&self, view: &SlotView, request: Request, options: DecideOptions<'_>) -> Decision {
+        let exposure = self.by_slot.get(&view.number).map(|exposure| Arc::clone(&exposure));
+        match exposure.filter(|_| ExposureScope::from_definition(&view.definition).is_needed()) {
+            None => decide(view, request, options),
+            Some(exposure) => {
+                let exposure = exposure.lock().unwrap_or_else(PoisonError::into_inner);
+                decide(view, request, DecideOptions { exposures: Some(&*exposure), ..options })
+            }
+        }
+    }
+
     /// Exposure of a slot, as decisions see it.
     #[cfg(test)]
     pub(super) fn of_slot(&self, slot: u32) -> Exposure {

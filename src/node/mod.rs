@@ -19,6 +19,7 @@ mod admission;
 mod answer_size;
 mod audit;
 mod backup;
+mod best_guess;
 mod clock;
 mod clock_doubt;
 mod codec;

@@ -12,7 +12,7 @@ use axum::{
 };
 use http_body_util::{BodyExt as _, Limited};
 
-use super::{console, json::HttpProblem};
+use super::{console, problem::HttpProblem};
 
 /// Bytes of a text that are taken over. The libraries' sentences are much shorter.
 const TEXT_MAX: usize = 4_096;

@@ -6,10 +6,16 @@ mod calls;
 mod connections;
 mod console;
 mod descriptors;
+mod features;
+mod http_call;
 mod json;
+mod ofrep;
+mod personalizer;
 mod ports;
 mod probes;
+mod problem;
 mod tls;
+mod trace;
 mod web;
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -32,9 +38,11 @@ use access::{AccessControl, AccessLayer};
 use calls::CallLimits;
 use connections::{DeadlineRenewal, Incoming};
 pub(crate) use descriptors::raise_descriptor_limit;
+use http_call::HttpCalls;
 use ports::PortServers;
 pub use tls::TlsError;
 use tls::TlsSource;
+use trace::TraceLayer;
 
 use crate::{
     access::KeyStore,
@@ -63,8 +71,8 @@ macro_rules! bounded {
     };
 }
 
-/// Layers around the services of the gRPC port: admission, then the limits.
-type Layers = Stack<CallLimits, Stack<AccessLayer, Identity>>;
+/// Layers around the services of the gRPC port: the trace, admission, then the limits.
+type Layers = Stack<CallLimits, Stack<AccessLayer, Stack<TraceLayer, Identity>>>;
 
 /// Services that answer while the disk is full, including the service as a whole ("").
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
@@ -224,9 +232,11 @@ pub async fn run(
     let calls = CallLimits::new(config.limits.calls, config.limits.bytes_in_flight);
     let admission = (AccessLayer(access.clone()), calls.clone());
     let router = grpc_router(&config.limits, admission, health_service, &api)?;
-    let json =
-        json::routes(api_services(&api), calls.clone(), config.limits.call_timeout).map_err(ServeError::Internal)?;
-    let pages = probes::routes(Arc::clone(&metrics), api.clone()).merge(json);
+    let http_calls = HttpCalls::new(calls.clone(), config.limits.call_timeout);
+    let json = json::routes(api_services(&api), http_calls.clone()).map_err(ServeError::Internal)?;
+    let flags = ofrep::routes(api.clone(), http_calls.clone(), config.bulk_slots.clone());
+    let personalizer = personalizer::routes(api.clone(), http_calls);
+    let pages = probes::routes(Arc::clone(&metrics), api.clone()).merge(json).merge(flags).merge(personalizer);
     let console = console::routes(api.clone(), access.clone(), KeyStore::new(&config.data));
     let web_pages = web::WebPages { pages, grpc_web: web::grpc_web(api_services(&api), &calls), console };
     let http_router = web::around(web_pages, &access, config);
@@ -347,6 +357,7 @@ fn builder(limits: &Limits, access: AccessLayer, calls: CallLimits) -> Server<La
         .http2_keepalive_interval(Some(limits.keepalive))
         .http2_keepalive_timeout(Some(limits.keepalive))
         .timeout(limits.call_timeout)
+        .layer(TraceLayer)
         .layer(access)
         .layer(calls)
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::transport::server::Router as GrpcRouter;
 
-use super::{Layers, ServeError, connections::Incoming, json::HttpPeer};
+use super::{Layers, ServeError, connections::Incoming, http_call::HttpPeer};
 
 /// Time that accepted calls may go on once the server drains.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -1,8 +1,8 @@
 //! The HTTP port for web pages and programs: keys, other origins, compression, and gRPC-Web.
 //!
 //! ```text
-//! host -> CORS -> compression -> keys -> JSON, metrics, probes | gRPC-Web
-//!                             -> console
+//! trace -> host -> CORS -> compression -> keys -> JSON, metrics, probes | gRPC-Web
+//!                                      -> console
 //! ```
 //!
 //! CORS comes first, because a browser asks whether it may call without sending the key. An origin is allowed if the configuration
@@ -29,7 +29,9 @@ use tower_http::{
     decompression::RequestDecompressionLayer,
 };
 
-use super::{access::AccessControl, bare_errors, calls::CallLimits, json::HttpProblem};
+use super::{
+    access::AccessControl, bare_errors, calls::CallLimits, json::EVENT_STREAM, problem::HttpProblem, trace::TraceLayer,
+};
 use crate::config::Config;
 
 /// Time for which a browser may keep an answer about CORS, seconds.
@@ -38,7 +40,7 @@ const CORS_AGE_S: u64 = 600;
 const COMPRESSED_MIN: u16 = 1_024;
 
 /// Headers that a page of another origin may send.
-const ASKED: [&str; 9] = [
+const ASKED: [&str; 12] = [
     "authorization",
     "content-type",
     "x-api-key",
@@ -47,7 +49,10 @@ const ASKED: [&str; 9] = [
     "x-user-agent",
     "grpc-timeout",
     "if-none-match",
+    "ocp-apim-subscription-key",
     "slotwise-simulated",
+    "traceparent",
+    "tracestate",
 ];
 /// Headers of an answer that such a page may read.
 const SHOWN: [&str; 5] = ["grpc-status", "grpc-message", "grpc-status-details-bin", "retry-after", "etag"];
@@ -83,8 +88,10 @@ pub(super) fn around(
 ) -> Router {
     let check = HostCheck { access: access.clone(), insecure_public: config.insecure_public };
     let pages = pages.layer(RequestDecompressionLayer::new().gzip(true));
-    // Messages of gRPC-Web are framed, and may be compressed themselves.
-    let large = SizeAbove::new(COMPRESSED_MIN).and(NotForContentType::new("application/grpc"));
+    // Messages of gRPC-Web are framed, and may be compressed themselves. Events must not wait for more to compress.
+    let large = SizeAbove::new(COMPRESSED_MIN)
+        .and(NotForContentType::new("application/grpc"))
+        .and(NotForContentType::new(EVENT_STREAM));
     pages
         .merge(grpc_web)
         .layer(from_fn_with_state(access.clone(), admit))
@@ -93,6 +100,7 @@ pub(super) fn around(
         .layer(CompressionLayer::new().gzip(true).compress_when(large))
         .layer(cors(access.clone(), config.cors_origins.clone()))
         .layer(from_fn_with_state(check, check_host))
+        .layer(TraceLayer)
 }
 
 fn cors(access: AccessControl, origins: Vec<String>) -> CorsLayer {

@@ -163,6 +163,55 @@ async fn calls_over_json_count_against_the_limits_and_name_their_caller() {
     server.stop().await;
 }
 
+/// Returns the data of the events of a stream by their names; those of messages have none.
+fn events(text: &str) -> Vec<(&str, Value)> {
+    let event = |event: &'_ str| -> (String, Value) {
+        let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        (field("event: ").to_owned(), serde_json::from_str(field("data: ")).unwrap())
+    };
+    let named = text.split("\n\n").filter(|event| !event.is_empty()).map(event);
+    let name = |name: String| match name.as_str() {
+        "" => "",
+        "end" => "end",
+        "error" => "error",
+        other => panic!("{other}"),
+    };
+    named.map(|(of, data)| (name(of), data)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_of_answers_comes_as_events() {
+    let (_folder, server, mut clients) = started().await;
+    clients.create(slot("offers", &["a", "b"])).await.unwrap();
+    for n in 0..3 {
+        let decided = clients.decide(crate::support::decide("offers")).await.unwrap();
+        // A reward is answered once its decision is in the journal.
+        clients.reward(crate::support::click(&format!("click-{n}"), &decided)).await.unwrap();
+    }
+    // Compressed events would come late, so they are not compressed.
+    let head = "POST /v1/StreamExport HTTP/1.1\r\ncontent-type: application/json\r\naccept-encoding: gzip";
+    let stream = async |body: &Value| {
+        let (head, bytes) = crate::support::exchange(&server.http, head, body.to_string().as_bytes()).await;
+        (head, String::from_utf8(crate::support::unchunked(&bytes)).unwrap())
+    };
+    let (headers, text) = stream(&json!({"slotId": "offers"})).await;
+    assert!(headers.starts_with("http/1.1 200") && headers.contains("content-type: text/event-stream"), "{headers}");
+    assert!(!headers.contains("content-encoding"), "{headers}");
+    let events = events(&text);
+    assert_eq!(events.last().unwrap().0, "end", "{text}");
+    let parts = events
+        .iter()
+        .filter(|(name, _)| name.is_empty())
+        .map(|(_, data)| data_encoding::BASE64.decode(data["content"].as_str().unwrap().as_bytes()).unwrap());
+    let rows = String::from_utf8(parts.flatten().collect()).unwrap();
+    assert_eq!(rows.lines().count(), 3, "{rows}");
+    assert!(rows.lines().all(|row| serde_json::from_str::<Value>(row).unwrap()["slot"] == "offers"), "{rows}");
+
+    let refused = call(&server.http, "StreamExport", &json!({"slotId": "offer"})).await;
+    assert_eq!((refused.status, &refused.body["reason"]), (404, &json!("SLOT_NOT_FOUND")), "{refused:?}");
+    server.stop().await;
+}
+
 /// No call answers any of these bodies with an error of the service, and the service lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_body_is_an_error_of_the_service() {

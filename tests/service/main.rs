@@ -18,9 +18,12 @@ mod examples;
 mod export;
 mod json;
 mod marketer;
+mod ofrep;
+mod personalizer;
 mod previews;
 mod process;
 mod simulated;
 mod slots_cli;
 #[path = "../support/mod.rs"]
 mod support;
+mod traces;

@@ -270,7 +270,7 @@ fn the_command_line_previews_a_file_and_explains_a_decision() {
     for part in ["offers: by 120 past decisions", "controls.holdout", "gift", "█", "expected reward per decision"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let (good, json) = run(&["slots", "preview", "-f", path, "--json", "--decisions", "50"]);
+    let (good, json) = run(&["slots", "preview", "-f", path, "-o", "json", "--decisions", "50"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert!(good && json["decisions_used"] == 50 && json["arms"][0]["arm_id"] == "gift", "{json}");
     let same = run(&["slots", "preview", "-f", path, "--decisions", "10001"]);

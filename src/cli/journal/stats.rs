@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use serde_json::{Value as Json, json};
 
 use super::{
-    super::{CommandResult, Data, progress::Meter, say, table::fitted},
+    super::{CommandResult, Data, ReportFormat, progress::Meter, say, table::fitted},
     time,
 };
 use crate::{
@@ -26,9 +26,9 @@ const REPORT_EVERY: u64 = 4_096;
 pub(super) struct Stats {
     #[command(flatten)]
     data: Data,
-    /// Print JSON, with all slots and days.
-    #[arg(long)]
-    json: bool,
+    /// Format of the output. JSON has all slots and days.
+    #[arg(short, long, default_value = "table")]
+    output: ReportFormat,
 }
 
 /// Records, and the bytes of their events.
@@ -90,10 +90,9 @@ impl Stats {
         })?;
         drop(meter);
         let files = node::disk_use(&self.data.data);
-        if self.json {
-            say(serde_json::to_string_pretty(&as_json(&reader, &counted, files))?);
-        } else {
-            as_tables(&reader, &counted, files).iter().for_each(say);
+        match self.output {
+            ReportFormat::Table => as_tables(&reader, &counted, files).iter().for_each(say),
+            ReportFormat::Json => say(serde_json::to_string_pretty(&as_json(&reader, &counted, files))?),
         }
         Ok(())
     }
@@ -141,13 +140,13 @@ fn as_tables(reader: &JournalReader, counted: &JournalVolume, files: node::DiskU
     slots.truncate(SLOTS);
     lines.push(table(["slot", "records", "bytes"], rows(slots)));
     if more > 0 {
-        lines.push(format!("and {more} more slots; --json has all"));
+        lines.push(format!("and {more} more slots; -o json has all"));
     }
     let earlier = counted.days.len().saturating_sub(DAYS);
     let days = counted.days.iter().skip(earlier).map(|(day, decisions)| [time::date(*day), decisions.to_string()]);
     lines.push(table(["day (UTC)", "decisions"], days.collect()));
     if earlier > 0 {
-        lines.push(format!("and {earlier} earlier days; --json has all"));
+        lines.push(format!("and {earlier} earlier days; -o json has all"));
     }
     lines
 }

@@ -7,10 +7,11 @@ use std::{
 };
 
 use console::style;
+use serde_json::json;
 
 use super::{
     super::{
-        CommandResult, DifferencesFound, Target,
+        CommandResult, DifferencesFound, ReportFormat, Target,
         document::{SlotDocument, unreadable},
         say, say_styled,
         terminal::printable,
@@ -82,6 +83,9 @@ pub(super) struct Diff {
     /// Exit with 2 if anything differs.
     #[arg(long)]
     check: bool,
+    /// Format of the output.
+    #[arg(short, long, default_value = "table")]
+    output: ReportFormat,
     #[command(flatten)]
     unlisted: UnlistedArms,
     #[command(flatten)]
@@ -93,7 +97,7 @@ impl Apply {
         let documents = self.files.read()?;
         let mut client = self.target.connect().await?;
         if self.check {
-            return say_all_differences(&mut client, &documents, self.unlisted, true).await;
+            return say_all_differences(&mut client, &documents, self.unlisted, true, ReportFormat::Table).await;
         }
         let why = self.because.why("apply");
         // All files are checked before any is applied, so a refused file prevents the others too.
@@ -118,7 +122,7 @@ impl Diff {
     pub(super) async fn run(self) -> CommandResult {
         let documents = self.files.read()?;
         let mut client = self.target.connect().await?;
-        say_all_differences(&mut client, &documents, self.unlisted, self.check).await
+        say_all_differences(&mut client, &documents, self.unlisted, self.check, self.output).await
     }
 }
 
@@ -229,40 +233,92 @@ async fn say_all_differences(
     documents: &[(PathBuf, SlotDocument)],
     unlisted: UnlistedArms,
     check: bool,
+    output: ReportFormat,
 ) -> CommandResult {
-    let mut differ = 0;
+    let (mut differ, mut slots) = (0, Vec::new());
     for (file, document) in documents {
-        let differs =
-            say_differences(client, document, unlisted).await.map_err(|why| format!("{}: {why}", file.display()))?;
-        differ += usize::from(differs);
+        let failed = |why: &dyn std::fmt::Display| format!("{}: {why}", file.display());
+        let differences = find_differences(client, document, unlisted).await.map_err(|why| failed(&why))?;
+        differ += usize::from(differences.is_any());
+        match output {
+            ReportFormat::Table => differences.say(),
+            ReportFormat::Json => slots.push(differences.json()),
+        }
+    }
+    if let ReportFormat::Json = output {
+        say(serde_json::to_string_pretty(&json!({ "slots": slots }))?);
     }
     if check && differ > 0 { Err(DifferencesFound.into()) } else { Ok(()) }
 }
 
-/// Prints the differences of one slot. Returns `true` if there are any.
-async fn say_differences(client: &mut Client, document: &SlotDocument, unlisted: UnlistedArms) -> CommandOutcome<bool> {
+/// Differences between a document and its slot.
+struct SlotDifferences {
+    slot: SlotId,
+    /// Number of the document's arms.
+    arms: usize,
+    /// Revision of the slot, or `None` if there is no such slot.
+    revision: Option<u64>,
+    fields: Vec<FieldDifference>,
+    /// Reason why `apply` would refuse the document.
+    refusal: Option<String>,
+}
+
+/// Finds the differences of one slot. The service checks the change.
+async fn find_differences(
+    client: &mut Client,
+    document: &SlotDocument,
+    unlisted: UnlistedArms,
+) -> CommandOutcome<SlotDifferences> {
     let plan = make_plan(client, document, unlisted).await?;
     let (wanted, why) = (&plan.wanted, ChangeReason::default());
+    let (slot, arms) = (wanted.id.clone(), wanted.arms.len());
     let Some((current, revision)) = &plan.found else {
         client.create_slot(wanted, &why, true).await?;
-        let arms = if wanted.arms.len() == 1 { "1 arm".to_owned() } else { format!("{} arms", wanted.arms.len()) };
-        say_styled(style(format!("+ {}: a new slot with {arms}", wanted.id)).green());
-        return Ok(true);
+        return Ok(SlotDifferences { slot, arms, revision: None, fields: Vec::new(), refusal: None });
     };
-    let differences = differences(current, wanted);
-    if differences.is_empty() {
-        say(format_args!("  {}: no difference", current.id));
-        return Ok(false);
+    let fields = differences(current, wanted);
+    if !fields.is_empty() {
+        client.change_slot(current, wanted, *revision, &why, true).await?;
     }
-    client.change_slot(current, wanted, *revision, &why, true).await?;
-    say_styled(style(format!("~ {} (revision {revision})", current.id)).bold());
-    for line in lines(&differences, 0) {
-        say_styled(line);
+    Ok(SlotDifferences { slot, arms, revision: Some(*revision), fields, refusal: plan.refusal(unlisted) })
+}
+
+impl SlotDifferences {
+    fn is_any(&self) -> bool {
+        self.revision.is_none() || !self.fields.is_empty()
     }
-    if let Some(refusal) = plan.refusal(unlisted) {
-        say_styled(style(format!("! apply {refusal}")).yellow());
+
+    fn say(&self) {
+        let Self { slot, arms, revision, fields, refusal } = self;
+        let Some(revision) = revision else {
+            let arms = if *arms == 1 { "1 arm".to_owned() } else { format!("{arms} arms") };
+            say_styled(style(format!("+ {slot}: a new slot with {arms}")).green());
+            return;
+        };
+        if fields.is_empty() {
+            say(format_args!("  {slot}: no difference"));
+            return;
+        }
+        say_styled(style(format!("~ {slot} (revision {revision})")).bold());
+        for line in lines(fields, 0) {
+            say_styled(line);
+        }
+        if let Some(refusal) = refusal {
+            say_styled(style(format!("! apply {refusal}")).yellow());
+        }
     }
-    Ok(true)
+
+    fn json(&self) -> serde_json::Value {
+        let field = |FieldDifference { path, before, after }: &FieldDifference| json!({"path": path, "before": before, "after": after});
+        json!({
+            "slot_id": self.slot.as_str(),
+            "is_new": self.revision.is_none(),
+            "revision": self.revision,
+            "arm_count": self.arms,
+            "diff": self.fields.iter().map(field).collect::<Vec<_>>(),
+            "refusal": self.refusal,
+        })
+    }
 }
 
 /// Differences a line each, at most [`LINES_MAX`] of them; `left_out` were left out before.

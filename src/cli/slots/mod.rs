@@ -12,7 +12,11 @@ mod steer;
 use clap::{Subcommand, ValueEnum};
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 
-use super::{CommandResult, Target, document::SlotDocument, say, say_document, table::fitted, terminal::printable};
+use serde_json::json;
+
+use super::{
+    CommandResult, ReportFormat, Target, document::SlotDocument, say, say_document, table::fitted, terminal::printable,
+};
 use crate::{
     client::SlotSummary,
     config::user_name,
@@ -38,6 +42,9 @@ enum SlotsCommand {
     Preview(preview::PreviewCommand),
     /// List the slots.
     List {
+        /// Format of the output.
+        #[arg(short, long, default_value = "table")]
+        output: ReportFormat,
         #[command(flatten)]
         target: Target,
     },
@@ -107,7 +114,7 @@ impl SlotsArguments {
             SlotsCommand::New(new) => new.run(),
             SlotsCommand::Diff(diff) => diff.run().await,
             SlotsCommand::Preview(preview) => preview.run().await,
-            SlotsCommand::List { target } => list(&target).await,
+            SlotsCommand::List { output, target } => list(output, &target).await,
             SlotsCommand::Get { slot, revision, output, all, target } => {
                 get(&slot, revision, output, all, &target).await
             }
@@ -120,11 +127,35 @@ impl SlotsArguments {
     }
 }
 
-async fn list(target: &Target) -> CommandResult {
+async fn list(output: ReportFormat, target: &Target) -> CommandResult {
     let slots = target.connect().await?.list_slots().await?;
+    match output {
+        ReportFormat::Table => say_slots(slots),
+        ReportFormat::Json => say(serde_json::to_string_pretty(&slots_json(&slots))?),
+    }
+    Ok(())
+}
+
+fn slots_json(slots: &[SlotSummary]) -> serde_json::Value {
+    let slot = |SlotSummary { definition, revision, arms, available }: &SlotSummary| {
+        json!({
+            "slot_id": definition.id.as_str(),
+            "display_name": definition.display_name,
+            "kind": definition.kind.name(),
+            "arm_count": arms,
+            "available_arm_count": available,
+            "model": definition.model.name(),
+            "revision": revision,
+            "safe_choice": definition.controls.safe_choice(),
+        })
+    };
+    json!({"slots": slots.iter().map(slot).collect::<Vec<_>>()})
+}
+
+fn say_slots(slots: Vec<SlotSummary>) {
     if slots.is_empty() {
         say("no slots yet; make one with `slotwise slots apply -f FILE`");
-        return Ok(());
+        return;
     }
     let mut table = Table::new();
     table.load_style(UTF8_BORDERS_ONLY).set_header(["slot", "kind", "arms", "available", "model", "revision", "name"]);
@@ -142,7 +173,6 @@ async fn list(target: &Target) -> CommandResult {
         ]);
     }
     say(fitted(table, &[4, 5, 1, 6, 3, 2]));
-    Ok(())
 }
 
 async fn get(slot: &str, revision: Option<u64>, output: DocumentFormat, all: bool, target: &Target) -> CommandResult {

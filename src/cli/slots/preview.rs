@@ -5,7 +5,7 @@ use console::style;
 use serde_json::json;
 
 use super::{
-    super::{CommandResult, Target, report::bar, say, say_styled, table::fitted, terminal::printable},
+    super::{CommandResult, ReportFormat, Target, report::bar, say, say_styled, table::fitted, terminal::printable},
     apply::{DocumentFiles, UnlistedArms, lines as difference_lines, make_plan},
 };
 use crate::{
@@ -28,9 +28,9 @@ pub(super) struct PreviewCommand {
     decisions: u32,
     #[command(flatten)]
     unlisted: UnlistedArms,
-    /// Print JSON with the API's field names instead of tables; one document per slot.
-    #[arg(long)]
-    json: bool,
+    /// Format of the output. JSON has one document for each slot.
+    #[arg(short, long, default_value = "table")]
+    output: ReportFormat,
     #[command(flatten)]
     target: Target,
 }
@@ -44,17 +44,24 @@ impl PreviewCommand {
             let plan = make_plan(&mut client, &document, self.unlisted).await.map_err(|why| failed(&why))?;
             let definition = &plan.wanted;
             let Some((current, revision)) = &plan.found else {
-                say(format_args!("{}: a new slot, without past decisions to go by", definition.id));
+                match self.output {
+                    ReportFormat::Table => {
+                        say(format_args!("{}: a new slot, without past decisions to go by", definition.id));
+                    }
+                    ReportFormat::Json => {
+                        let new = json!({"slot_id": definition.id.as_str(), "is_new": true});
+                        say(serde_json::to_string_pretty(&new)?);
+                    }
+                }
                 continue;
             };
             let preview = client.preview_slot(current, definition, *revision, self.decisions).await;
             let mut preview = preview.map_err(|why| failed(&why))?;
             preview.preview.warnings.extend(plan.refusal(self.unlisted).map(|refusal| format!("apply {refusal}")));
             let slot = definition.id.as_str();
-            if self.json {
-                say(serde_json::to_string_pretty(&json(slot, &preview))?);
-            } else {
-                say_styled(text(slot, &preview));
+            match self.output {
+                ReportFormat::Table => say_styled(text(slot, &preview)),
+                ReportFormat::Json => say(serde_json::to_string_pretty(&json(slot, &preview))?),
             }
         }
         Ok(())
@@ -143,7 +150,7 @@ fn segments(preview: &[PreviewSegment]) -> Vec<String> {
     }
     let mut lines = vec![fitted(table, &[5, 3, 2])];
     if order.len() > SEGMENTS_MAX {
-        lines.push(format!("and {} values more: see --json", order.len() - SEGMENTS_MAX));
+        lines.push(format!("and {} values more: see -o json", order.len() - SEGMENTS_MAX));
     }
     lines
 }

@@ -25,6 +25,9 @@ pub struct DecideOptions<'a> {
     pub drawn_by: Option<&'a str>,
     /// Called before each position of the policy's slate. The baseline is the answer once it returns `true`.
     pub interrupted: &'a dyn Fn() -> bool,
+    /// Chooses the largest expected reward at each position in place of a draw. Nothing may be learned from such a
+    /// decision.
+    pub best_guess: bool,
 }
 
 impl DecideOptions<'_> {
@@ -38,6 +41,7 @@ impl DecideOptions<'_> {
             exposures: None,
             drawn_by: None,
             interrupted: &|| false,
+            best_guess: false,
         }
     }
 }

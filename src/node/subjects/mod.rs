@@ -191,6 +191,11 @@ impl Subjects {
         Subject { id, session_id }
     }
 
+    /// The pseudonym of a subject, whose ids are not remembered.
+    pub(in crate::node) fn unremembered_pseudonym(&self, subject: &Subject) -> Subject {
+        self.key.pseudonym(subject)
+    }
+
     /// Returns the count of ids that the table left out, which goes on counting.
     pub(in crate::node) fn dropped(&self) -> Arc<AtomicU64> {
         self.table.as_ref().map(SubjectTable::dropped).unwrap_or_default()

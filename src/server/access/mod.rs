@@ -42,6 +42,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// Time between two lines of the log about refusals for the same reason.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
+/// Headers that may hold a key: ours, and that of Personalizer's clients.
+const KEY_HEADERS: [&str; 2] = ["x-api-key", "ocp-apim-subscription-key"];
+
 /// Admission of the calls of both ports. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct AccessControl(Arc<AccessGate>);
@@ -74,8 +77,10 @@ fn refusal(reason: &'static str, status: Status) -> CallRefusal {
 
 /// Returns the key or token that a call presents, or `None` if it presents none.
 fn credential(headers: &HeaderMap) -> Option<&str> {
-    if let Some(key) = headers.get("x-api-key") {
-        return key.to_str().ok();
+    for name in KEY_HEADERS {
+        if let Some(key) = headers.get(name) {
+            return key.to_str().ok();
+        }
     }
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = text.split_once(' ')?;

@@ -14,7 +14,7 @@ use tonic::{Request, Status, transport::server::TcpConnectInfo};
 use super::{Console, SharedConsole, layout::ConsolePage};
 use crate::{
     access::{Caller, Role},
-    server::json::{HttpPeer, http_status},
+    server::{http_call::HttpPeer, problem::http_status},
 };
 
 /// Visitor of a page: the caller who signed in, or anybody where the service asks for no keys.

@@ -5,8 +5,10 @@ use prost::Message as _;
 use prost_reflect::{DeserializeOptions, DynamicMessage, MessageDescriptor, SerializeOptions};
 use serde_path_to_error::{Path, Segment, Track};
 
-use super::problem::HttpProblem;
-use crate::slot::{shorten, shorten_key};
+use crate::{
+    server::problem::HttpProblem,
+    slot::{shorten, shorten_key},
+};
 
 /// Longest text of an error, characters. A part of the request may stand in it.
 const DETAIL_MAX: usize = 300;

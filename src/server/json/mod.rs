@@ -1,4 +1,4 @@
-//! JSON over HTTP: each unary call at `POST /v1/{Method}`, answered by the services of the gRPC port.
+//! JSON over HTTP: each call with one request at `POST /v1/{Method}`, answered by the services of the gRPC port.
 //!
 //! ```text
 //! JSON -> message, by its descriptor -> the gRPC service, in this process -> message -> JSON
@@ -10,85 +10,64 @@
 //! A request must be of the type `application/json`. A page of another site cannot send that without asking first, and
 //! only the origins that are configured, and those of publishable keys, are allowed.
 //!
-//! Deliberately not here: streams, which have no unary form.
+//! A call whose answers stream is answered with server-sent events.
+//!
+//! Deliberately not here: calls whose requests stream.
 
 mod message;
 mod openapi;
-mod problem;
+mod stream;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
     body::{Body, Bytes},
-    extract::{ConnectInfo, Path, Request, connect_info::Connected},
+    extract::{ConnectInfo, Path, Request},
     http::{self, HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
-    serve::IncomingStream,
 };
-use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
-use tonic::{Code, Status, service::Routes, transport::server::TcpConnectInfo};
+use tonic::{Code, Status, service::Routes};
 use tonic_types::pb::FILE_DESCRIPTOR_SET as ERROR_DETAILS;
 use tower::Service as _;
 
-pub(super) use self::problem::{HttpProblem, http_status};
+use self::stream::EventBody;
 use super::{
-    calls::{CallLimits, OpenCall},
-    connections::Incoming,
+    http_call::{HttpCall, HttpCalls, HttpPeer, check_json},
+    problem::HttpProblem,
 };
-use crate::{
-    access::Caller,
-    slot::limits::{ANSWER_BYTES_MAX, MESSAGE_BYTES_MAX},
-    wire::{SIMULATED, proto::DESCRIPTORS, too_much},
-};
-
-/// Headers of a request that its call takes over.
-const PASSED_ON: [&str; 4] = ["x-request-id", "user-agent", "grpc-timeout", SIMULATED];
+use crate::{slot::limits::ANSWER_BYTES_MAX, wire::proto::DESCRIPTORS};
 
 /// Bytes of the message in an answer: that of the arms and of what stands around them.
 const REPLY_BYTES_MAX: usize = 2 * ANSWER_BYTES_MAX;
 
-/// Unary call.
+/// Type of the content of server-sent events.
+pub(super) const EVENT_STREAM: &str = "text/event-stream";
+
+/// Call with one request.
 #[derive(Debug)]
 struct JsonMethod {
     /// Path of the call on the gRPC port.
     path: String,
     input: MessageDescriptor,
     output: MessageDescriptor,
+    /// The answers stream.
+    streams: bool,
 }
 
 /// Calls that the gateway answers.
 #[derive(Debug)]
 struct Gateway {
     methods: BTreeMap<String, JsonMethod>,
-    /// Names of the calls that stream.
+    /// Names of the calls whose requests stream.
     streams: Vec<String>,
     services: Routes,
-    limits: CallLimits,
-    /// Time that a call may take from its headers to its answer.
-    timeout: Duration,
-}
-
-/// Address of a client of the HTTP port.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct HttpPeer(SocketAddr);
-
-impl HttpPeer {
-    /// Address of the client.
-    pub(super) fn address(self) -> SocketAddr {
-        self.0
-    }
-}
-
-impl Connected<IncomingStream<'_, Incoming>> for HttpPeer {
-    fn connect_info(stream: IncomingStream<'_, Incoming>) -> Self {
-        Self(*stream.remote_addr())
-    }
+    calls: HttpCalls,
 }
 
 /// Returns the descriptors of all messages, those of error details among them: an answer may carry some.
@@ -105,26 +84,26 @@ fn descriptors() -> Result<DescriptorPool, String> {
 }
 
 /// Returns the routes of the gateway: the calls, and `/openapi.json`, which describes them.
-pub(super) fn routes(services: Routes, limits: CallLimits, timeout: Duration) -> Result<Router, String> {
+pub(super) fn routes(services: Routes, calls: HttpCalls) -> Result<Router, String> {
     let pool = descriptors()?;
     let (mut methods, mut streams) = (BTreeMap::new(), Vec::new());
     for service in pool.services().filter(|service| service.package_name() == "slotwise.v1") {
         for method in service.methods() {
-            if method.is_client_streaming() || method.is_server_streaming() {
+            if method.is_client_streaming() {
                 streams.push(method.name().to_owned());
                 continue;
             }
             let path = format!("/{}/{}", service.full_name(), method.name());
-            let call = JsonMethod { path, input: method.input(), output: method.output() };
+            let (input, output, streams) = (method.input(), method.output(), method.is_server_streaming());
+            let call = JsonMethod { path, input, output, streams };
             methods.insert(method.name().to_owned(), call);
         }
     }
     let document = Bytes::from(openapi::document(&pool).to_string());
-    let gateway = Arc::new(Gateway { methods, streams, services: services.prepare(), limits, timeout });
-    let call =
-        async move |Path(name): Path<String>, ConnectInfo(HttpPeer(peer)): ConnectInfo<HttpPeer>, request: Request| {
-            gateway.answer(&name, peer, request).await.unwrap_or_else(IntoResponse::into_response)
-        };
+    let gateway = Arc::new(Gateway { methods, streams, services: services.prepare(), calls });
+    let call = async move |Path(name): Path<String>, ConnectInfo(peer): ConnectInfo<HttpPeer>, request: Request| {
+        gateway.answer(&name, peer.address(), request).await.unwrap_or_else(IntoResponse::into_response)
+    };
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     Ok(Router::new()
         .route("/v1/{method}", post(call).fallback(only_post))
@@ -140,20 +119,26 @@ impl Gateway {
     /// Answers a call, or returns the reason why it cannot.
     async fn answer(&self, name: &str, peer: SocketAddr, request: Request) -> Result<Response, HttpProblem> {
         let method = self.method(name)?;
-        check_type(request.headers())?;
-        let open = self.limits.open()?;
-        let (parts, body) = request.into_parts();
-        let answered = async {
-            let json = read(body, &open).await?;
-            let message = message::read(method.input.clone(), &json)?;
-            let reply = self.call(method, &parts, peer, &message).await?;
-            message::write(method.output.clone(), reply)
+        check_json(request.headers())?;
+        let answer = async |call: &HttpCall| {
+            let message = message::read(method.input.clone(), &call.body)?;
+            self.call(method, call, &message).await
         };
-        let late = |_| {
-            let message = "the call took too long; see the setting limits.call_timeout";
-            HttpProblem::new(StatusCode::GATEWAY_TIMEOUT, "DEADLINE_EXCEEDED", message)
+        if method.streams {
+            let (messages, open) = self.calls.answer_and_hold(peer, request, answer).await?;
+            let headers = [(header::CONTENT_TYPE, EVENT_STREAM), (header::CACHE_CONTROL, "no-store")];
+            let events = EventBody::new(messages, method.output.clone(), open);
+            return Ok((headers, Body::new(events)).into_response());
+        }
+        let answer = async |call: &HttpCall| {
+            let reply = Limited::new(answer(call).await?, REPLY_BYTES_MAX).collect().await;
+            let reply = reply.map_err(HttpProblem::internal)?;
+            if let Some(trailers) = reply.trailers() {
+                refused(trailers)?;
+            }
+            message::write(method.output.clone(), message::unframed(reply.to_bytes())?)
         };
-        let text = tokio::time::timeout(self.timeout, answered).await.map_err(late)??;
+        let text = self.calls.answer(peer, request, answer).await?;
         Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response())
     }
 
@@ -162,7 +147,7 @@ impl Gateway {
             return Ok(method);
         }
         if self.streams.iter().any(|stream| stream == name) {
-            let message = format!("{name} streams, and is answered on the gRPC port only");
+            let message = format!("the requests of {name} stream, and it is answered on the gRPC port only");
             return Err(HttpProblem::new(StatusCode::NOT_IMPLEMENTED, "UNIMPLEMENTED", message));
         }
         let nearest = self.methods.keys().min_by_key(|known| strsim::damerau_levenshtein(known, name));
@@ -174,36 +159,26 @@ impl Gateway {
         Err(HttpProblem::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("there is no such call; {hint}")))
     }
 
-    /// Makes the call, and returns the bytes of its answer's message.
+    /// Makes the call, and returns the body with its answer.
     async fn call(
         &self,
         method: &JsonMethod,
-        parts: &http::request::Parts,
-        peer: SocketAddr,
+        call: &HttpCall,
         message: &DynamicMessage,
-    ) -> Result<Bytes, HttpProblem> {
+    ) -> Result<tonic::body::Body, HttpProblem> {
         let mut request = http::Request::post(&method.path)
             .version(http::Version::HTTP_2)
             .header(header::CONTENT_TYPE, "application/grpc")
             .header(header::TE, "trailers");
-        for name in PASSED_ON {
-            if let Some(value) = parts.headers.get(name) {
-                request = request.header(name, value);
-            }
+        for (name, value) in call.passed_on() {
+            request = request.header(name, value);
         }
         let mut request = request.body(Body::from(message::framed(message)?)).map_err(HttpProblem::internal)?;
-        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: Some(peer) });
-        if let Some(caller) = parts.extensions.get::<Arc<Caller>>() {
-            request.extensions_mut().insert(Arc::clone(caller));
-        }
+        request.extensions_mut().extend(call.extensions());
         let Ok(response) = self.services.clone().call(request).await;
         let (parts, body) = response.into_parts();
         refused(&parts.headers)?;
-        let reply = Limited::new(body, REPLY_BYTES_MAX).collect().await.map_err(HttpProblem::internal)?;
-        if let Some(trailers) = reply.trailers() {
-            refused(trailers)?;
-        }
-        message::unframed(reply.to_bytes())
+        Ok(body)
     }
 }
 
@@ -213,46 +188,4 @@ fn refused(headers: &HeaderMap) -> Result<(), HttpProblem> {
         Some(status) if status.code() != Code::Ok => Err(status.into()),
         _ => Ok(()),
     }
-}
-
-/// Refuses a request that does not say that it is JSON.
-fn check_type(headers: &HeaderMap) -> Result<(), HttpProblem> {
-    let given = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    let message = "the content type of a call must be application/json; with curl, --json sends it";
-    Err(HttpProblem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message))
-}
-
-/// Reads the body of a request, whose bytes count against the limits until the call ends.
-async fn read(mut body: Body, open: &OpenCall) -> Result<Vec<u8>, HttpProblem> {
-    let too_long = || {
-        let message = format!("a request may have {MESSAGE_BYTES_MAX} bytes; send fewer at once");
-        HttpProblem::new(StatusCode::PAYLOAD_TOO_LARGE, "OUT_OF_RANGE", message)
-    };
-    // A length that is too long is refused before its bytes come, so that the client reads why.
-    if usize::try_from(body.size_hint().lower()).map_or(true, |bytes| bytes > MESSAGE_BYTES_MAX) {
-        return Err(too_long());
-    }
-    let mut bytes = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|why| {
-            let message = format!("the request ended before its body was whole: {why}");
-            HttpProblem::new(StatusCode::REQUEST_TIMEOUT, "DEADLINE_EXCEEDED", message)
-        })?;
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > MESSAGE_BYTES_MAX {
-            return Err(too_long());
-        }
-        if !open.hold(data.len()) {
-            return Err(too_much(
-                "too many bytes of requests are on their way; see the setting limits.bytes_in_flight",
-            )
-            .into());
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok(bytes)
 }

@@ -10,15 +10,17 @@ use serde_json::{Map, Value, json};
 /// Comments of the proto files, by file and path.
 type Comments = BTreeMap<(String, Vec<i32>), String>;
 
-/// Returns the document of all unary calls.
+/// Returns the document of all calls with one request.
 pub(super) fn document(pool: &DescriptorPool) -> Value {
     let comments = comments(pool);
     let mut schemas = Schemas { comments: &comments, wanted: BTreeSet::new(), done: Map::new(), pool };
     let mut paths = Map::new();
     for service in pool.services().filter(|service| service.package_name() == "slotwise.v1") {
-        for method in service.methods().filter(|method| !method.is_client_streaming() && !method.is_server_streaming())
-        {
+        for method in service.methods().filter(|method| !method.is_client_streaming()) {
             let content = |schema: Value| json!({ "application/json": { "schema": schema } });
+            // Each event of a stream has an answer as its data.
+            let kind = if method.is_server_streaming() { super::EVENT_STREAM } else { "application/json" };
+            let answers = |schema: Value| json!({ kind: { "schema": schema } });
             let (input, output) = (schemas.reference(&method.input()), schemas.reference(&method.output()));
             let problem = json!({
                 "description": "Problem details, RFC 9457",
@@ -29,7 +31,7 @@ pub(super) fn document(pool: &DescriptorPool) -> Value {
                 "tags": [service.name()],
                 "description": comment(&comments, &method.parent_file(), method.path()),
                 "requestBody": { "required": true, "content": content(input) },
-                "responses": { "200": { "description": "The answer", "content": content(output) }, "default": problem }
+                "responses": { "200": { "description": "The answer", "content": answers(output) }, "default": problem }
             }});
             paths.insert(format!("/v1/{}", method.name()), call);
         }
@@ -208,6 +210,8 @@ mod tests {
             assert!(paths.contains_key(call), "{call}");
         }
         assert!(!paths.contains_key("/v1/StreamRewards"));
+        let export = &paths["/v1/StreamExport"]["post"]["responses"]["200"]["content"];
+        assert!(export["text/event-stream"]["schema"].is_object() && export["application/json"].is_null(), "{export}");
         let mut found = Vec::new();
         references(&document, &mut found);
         assert!(found.len() > 100, "{}", found.len());

@@ -270,7 +270,7 @@ async fn the_statistics_of_a_journal_add_up() {
     let stats = |words: &[&str]| {
         expect_success(&program().args(["journal", "stats", "--data"]).arg(&data).args(words).output().unwrap())
     };
-    let json: Json = serde_json::from_str(&stats(&["--json"])).unwrap();
+    let json: Json = serde_json::from_str(&stats(&["-o", "json"])).unwrap();
     assert_eq!((&json["records"], &json["last_position"], &json["trimmed"]), (&json!(15), &json!(15), &json!(0)));
     let of = |what: &str, name: &str| json[what][name]["records"].as_u64().unwrap();
     let kinds = (of("kinds", "slot_created"), of("kinds", "decided"), of("kinds", "rewarded"));

@@ -6,7 +6,7 @@ use super::{SlateChoice, baseline_slate, chosen_arm, estimates};
 use crate::{
     bandit::{
         ClickModel, Constraints, DrawHooks, DrawnPosition, DrawnSlate, Exploration, Mixture, ModelSpec, Policy,
-        PositionObserver, Ranking,
+        PositionObserver, Ranking, Scores,
     },
     engine::{
         decide::{
@@ -18,6 +18,7 @@ use crate::{
         decision_record::{ChosenArm, Fallback, Reason},
         view::SlotView,
     },
+    stats::NormalScore,
 };
 
 /// Draws the policy's slate by `seed`. Falls back to the baseline without scores, or if the deadline passes meanwhile.
@@ -52,6 +53,13 @@ fn draw_slate(
 ) -> Option<DrawnSlate> {
     let view = input.view;
     let controls = &view.definition.controls;
+    let boosted = scored.boosts.as_ref().map(|factors| scores.mixture.boosted(factors));
+    let mixture = boosted.as_ref().unwrap_or(&scores.mixture);
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let hooks = DrawHooks { observer, interrupted: input.options.interrupted };
+    if input.options.best_guess {
+        return draw_best_guess(constraints.clone(), mixture, input.count, &mut rng, hooks);
+    }
     let ranking = Ranking {
         policy: if warms_up(view, &scored.set) { Policy::Uniform } else { controls.policy() },
         exploration: Exploration {
@@ -61,10 +69,25 @@ fn draw_slate(
         with_swap_probabilities: view.definition.goal.click_model == ClickModel::PositionBased,
         constraints,
     };
-    let boosted = scored.boosts.as_ref().map(|factors| scores.mixture.boosted(factors));
-    let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
-    let hooks = DrawHooks { observer, interrupted: input.options.interrupted };
-    ranking.draw(boosted.as_ref().unwrap_or(&scores.mixture), input.count, &mut rng, Some(hooks))
+    ranking.draw(mixture, input.count, &mut rng, Some(hooks))
+}
+
+/// Returns the slate of the largest expected rewards that rules and caps allow, or `None` if the deadline passed
+/// meanwhile. Probability bounds do not count. Arms with equal expected rewards are chosen by the generator.
+fn draw_best_guess(
+    constraints: Constraints,
+    mixture: &Mixture,
+    count: usize,
+    rng: &mut Xoshiro256PlusPlus,
+    hooks: DrawHooks<'_, '_>,
+) -> Option<DrawnSlate> {
+    let constraints = Constraints { floors: Vec::new(), ceilings: Vec::new(), ..constraints };
+    let exploration = Exploration { floor: 0.0, ceiling: 1.0 };
+    let ranking = Ranking { constraints: &constraints, ..Ranking::new(Policy::Greedy, exploration) };
+    // One model with the mixture's means leaves no model to draw.
+    let means = (0..mixture.len()).map(|i| NormalScore { mean: mixture.mean(i), std: 0.0 }).collect();
+    let name = mixture.parts().first().map_or("", |part| part.name);
+    ranking.draw(&Mixture::single(Scores::Normal(means), name)?, count, rng, Some(hooks))
 }
 
 /// Converts a drawn slate.

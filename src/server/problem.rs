@@ -13,7 +13,7 @@ use tonic_types::StatusExt as _;
 /// Error of a call.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
-pub(in crate::server) struct HttpProblem(Box<HttpProblemDetails>);
+pub(super) struct HttpProblem(Box<HttpProblemDetails>);
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct HttpProblemDetails {
@@ -47,7 +47,7 @@ struct HttpProblemField {
 
 impl HttpProblem {
     /// Creates an error without fields.
-    pub(in crate::server) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
         Self(Box::new(HttpProblemDetails {
             status: status.as_u16(),
             title,
@@ -57,6 +57,26 @@ impl HttpProblem {
             metadata: HashMap::new(),
             retry_after_ms: None,
         }))
+    }
+
+    /// Code of HTTP.
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Description of what is wrong and what to do.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Path of the first field that is wrong, or an empty text if none is.
+    pub(super) fn field(&self) -> &str {
+        self.0.errors.first().map_or("", |error| &error.field)
+    }
+
+    /// Time after which the call may be tried again, seconds, or `None` if that is unknown.
+    pub(super) fn retry_after_s(&self) -> Option<u64> {
+        self.0.retry_after_ms.map(|wait| wait.div_ceil(1_000))
     }
 
     /// Creates the error for something that is wrong in this program.
@@ -75,7 +95,7 @@ impl HttpProblem {
 }
 
 /// Returns the HTTP code of a gRPC code, by the table in google/rpc/code.proto.
-pub(in crate::server) fn http_status(code: Code) -> StatusCode {
+pub(super) fn http_status(code: Code) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
@@ -136,12 +156,12 @@ impl From<Status> for HttpProblem {
 
 impl IntoResponse for HttpProblem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let text = serde_json::to_string(&self).unwrap_or_default();
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (status, [(header::CONTENT_TYPE, kind)], text).into_response();
-        if let Some(wait) = self.0.retry_after_ms {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1_000)));
+        if let Some(wait) = self.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait));
         }
         response
     }
