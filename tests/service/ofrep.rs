@@ -6,8 +6,8 @@ use slotwise::{
     access::{KeyDraft, KeyStore, Role},
     config::{Config, Limits},
     wire::proto::{
-        Controls, DecideRequest, ExplainDecisionRequest, GetSlotReportRequest, RecordRewardsRequest,
-        SetArmAvailabilityRequest, Slot, Subject, feature_value::Value as Feature,
+        Controls, DecideRequest, ExplainDecisionRequest, GetSlotReportRequest, Goal, RecordRewardsRequest, RewardEvent,
+        RewardKind, SetArmAvailabilityRequest, Slot, Subject, feature_value::Value as Feature,
     },
 };
 
@@ -237,19 +237,19 @@ async fn a_bulk_evaluation_covers_the_slots_that_allow_it_and_records_nothing() 
 async fn a_bulk_evaluation_is_the_best_guess_but_for_the_holdout() {
     let (_folder, server, mut clients) = with_bulk(&["*"]).await;
     let controls = Controls { holdout: Some(0.3), ..Controls::default() };
-    clients.create(Slot { controls: Some(controls), ..slot("offers", &["first", "second", "third"]) }).await.unwrap();
-    // The second arm is always clicked, the others never.
+    let kind = RewardKind { kind: "worth".into(), weight: 1.0, use_value: true, ..RewardKind::default() };
+    let goal = Goal { kinds: vec![kind], ..Goal::default() };
+    let offers = slot("offers", &["first", "second", "third"]);
+    clients.create(Slot { controls: Some(controls), goal: Some(goal), ..offers }).await.unwrap();
+    // The second arm is always worth 1, the others nothing. Each is reported, because silence is learned later.
     for round in 0..40 {
         let mut events = Vec::new();
         for n in 0..10 {
             let decided = clients.decide(decide("offers")).await.unwrap();
-            if decided.arms[0].arm_id == "second" {
-                events.push(click(&format!("e{round}-{n}"), &decided));
-            }
+            let value = Some(f64::from(u8::from(decided.arms[0].arm_id == "second")));
+            events.push(RewardEvent { kind: "worth".into(), value, ..click(&format!("e{round}-{n}"), &decided) });
         }
-        if !events.is_empty() {
-            clients.feedback.record_rewards(RecordRewardsRequest { events }).await.unwrap();
-        }
+        clients.feedback.record_rewards(RecordRewardsRequest { events }).await.unwrap();
     }
     until_decisions(&mut clients, "offers", 400).await;
     let (mut held, mut guessed) = (0, 0);
