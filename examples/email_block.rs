@@ -25,8 +25,15 @@ pub(crate) async fn run(address: &str) -> Result<Vec<RewardStatus>, Box<dyn Erro
     for product in ["tent", "lamp", "boots", "jacket", "stove"] {
         newsletter.arms.push(Arc::new(Arm::new(ArmId::parse("arm", product)?)));
     }
-    let order =
-        RewardKind { kind: "order".into(), weight: 1.0, use_value: true, cap: None, winsorize: Some(0.99), role: None };
+    let order = RewardKind {
+        kind: "order".into(),
+        weight: 1.0,
+        use_value: true,
+        cap: None,
+        winsorize: Some(0.99),
+        role: None,
+        joins: None,
+    };
     newsletter.goal.kinds = vec![order];
     newsletter.goal.window_us = 14 * DAY_US;
     newsletter.controls = Controls { holdout: Some(0.0), ..Controls::default() };

@@ -51,11 +51,13 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 30] = [
+const METHODS: [(&str, Role); 32] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("RecordRewards", Role::Record),
     ("StreamRewards", Role::Record),
+    ("RecordEvents", Role::Record),
+    ("StreamEvents", Role::Record),
     ("GetSlot", Role::View),
     ("ListSlots", Role::View),
     ("ListArms", Role::View),

@@ -12,6 +12,7 @@ mod demo;
 mod doctor;
 pub mod document;
 mod environment;
+mod events;
 mod explain;
 mod figures;
 pub mod help;
@@ -68,6 +69,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Print why a decision showed its arms.
     Explain(explain::Explain),
+    /// Check shopper events before they are sent.
+    Events(events::EventsArguments),
     /// Copy a data folder, in use or not, to a new folder.
     Backup(backup::Backup),
     /// Create a data folder from a backup.
@@ -170,6 +173,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Alerts(alerts) => alerts.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Explain(explain) => explain.run().await,
+        Command::Events(events) => events.run().await,
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Clock(clock) => clock.run(),

@@ -15,8 +15,9 @@ use crate::{
     wire::{
         SIMULATED,
         proto::{
-            decision_service_client::DecisionServiceClient, feedback_service_client::FeedbackServiceClient,
-            insight_service_client::InsightServiceClient, slot_service_client::SlotServiceClient,
+            decision_service_client::DecisionServiceClient, event_service_client::EventServiceClient,
+            feedback_service_client::FeedbackServiceClient, insight_service_client::InsightServiceClient,
+            slot_service_client::SlotServiceClient,
         },
     },
 };
@@ -84,6 +85,7 @@ type Transport = InterceptedService<Channel, CallInterceptor>;
 pub struct Client {
     pub(super) decisions: DecisionServiceClient<Transport>,
     pub(super) feedback: FeedbackServiceClient<Transport>,
+    pub(super) events: EventServiceClient<Transport>,
     pub(super) slots: SlotServiceClient<Transport>,
     pub(super) insight: InsightServiceClient<Transport>,
 }
@@ -136,6 +138,7 @@ impl Client {
         Ok(Self {
             decisions: DecisionServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             feedback: FeedbackServiceClient::new(transport.clone()),
+            events: EventServiceClient::new(transport.clone()),
             slots: SlotServiceClient::new(transport.clone()),
             insight: InsightServiceClient::new(transport),
         })

@@ -57,6 +57,19 @@ pub enum RewardStatus {
     Rejected(String),
 }
 
+impl RewardStatus {
+    pub(super) fn decode(status: proto::RewardStatus, message: &str) -> Self {
+        let why = || format!("{} {message}", status.as_str_name());
+        match status {
+            proto::RewardStatus::Accepted => Self::Accepted,
+            proto::RewardStatus::Duplicate => Self::Duplicate,
+            proto::RewardStatus::Late => Self::Late(why()),
+            proto::RewardStatus::Unmatched => Self::Unmatched(why()),
+            proto::RewardStatus::Unspecified | proto::RewardStatus::Rejected => Self::Rejected(why()),
+        }
+    }
+}
+
 impl Client {
     /// Asks for a decision.
     pub async fn decide(&mut self, request: &Request) -> Result<Decision, ClientError> {
@@ -109,17 +122,7 @@ impl Client {
 
     async fn send_events(&mut self, events: Vec<proto::RewardEvent>) -> Result<Vec<RewardStatus>, ClientError> {
         let response = self.feedback.record_rewards(RecordRewardsRequest { events }).await?.into_inner();
-        let status = |result: proto::RewardResult| {
-            let status = result.status();
-            let why = format!("{} {}", status.as_str_name(), result.message);
-            match status {
-                proto::RewardStatus::Accepted => RewardStatus::Accepted,
-                proto::RewardStatus::Duplicate => RewardStatus::Duplicate,
-                proto::RewardStatus::Late => RewardStatus::Late(why),
-                proto::RewardStatus::Unmatched => RewardStatus::Unmatched(why),
-                proto::RewardStatus::Unspecified | proto::RewardStatus::Rejected => RewardStatus::Rejected(why),
-            }
-        };
+        let status = |result: proto::RewardResult| RewardStatus::decode(result.status(), &result.message);
         Ok(response.results.into_iter().map(status).collect())
     }
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod limits;
+mod profiles;
 
 use std::{
     fs, io,
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize, de::Error as _};
 
 pub use address::Address;
 pub use limits::Limits;
+pub use profiles::ProfileSettings;
 
 use crate::access::SlotPattern;
 
@@ -77,6 +79,8 @@ pub struct Config {
     pub insecure_public: bool,
     /// Limits on what clients may hold open.
     pub limits: Limits,
+    /// Settings of the profiles that shopper events make.
+    pub profiles: ProfileSettings,
 }
 
 /// The table `[tls]` of the configuration: files in PEM. They are read again when they change.
@@ -120,6 +124,7 @@ impl Default for Config {
             bulk_slots: Vec::new(),
             insecure_public: false,
             limits: Limits::default(),
+            profiles: ProfileSettings::default(),
             log: "info".into(),
             log_format: LogFormat::default(),
         }

@@ -2,10 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ids::DecisionId, subject::Subject};
+use super::{
+    ids::DecisionId,
+    profile::{CandidateMatch, CandidateMatches, matched_features},
+    subject::Subject,
+};
 use crate::{
     bandit::Features,
-    slot::{ArmId, SlotId},
+    slot::{ArmId, Definition, SlotId},
 };
 
 /// Reason why the slot's model did not decide. *Persisted.*
@@ -110,6 +114,9 @@ pub struct DecisionRecord {
     pub client: String,
     /// `true` if the floors of the eligible arms came to more than 1, so that they were scaled down.
     pub scaled_floors: bool,
+    /// Matches of the candidates with the shopper's profile, in ascending order, or `None` if no profile was used. A
+    /// candidate that is not listed has an affinity of 0.
+    pub matches: Option<Vec<CandidateMatch>>,
 }
 
 /// Largest number of candidates whose scores are recorded with a decision. No screen shows more.
@@ -164,7 +171,32 @@ impl DecisionRecord {
             request_fingerprint: 0,
             client: String::new(),
             scaled_floors: false,
+            matches: None,
         }
+    }
+
+    /// Returns the features of a candidate as the decision used them: its own, and its match with the shopper's profile.
+    /// `definition` is that of the revision that decided. Returns `None` if no profile was used, or the arm was no
+    /// candidate.
+    pub fn matched_features(&self, arm: &ArmId, definition: Option<&Definition>) -> Option<Features> {
+        let matches = self.matches.as_ref()?;
+        let (place, own) = if self.candidates.is_empty() {
+            (definition?.arms.iter().position(|have| have.id == *arm)?, None)
+        } else {
+            let place = self.candidates.iter().position(|(have, _)| have == arm)?;
+            (place, self.candidates.get(place).map(|(_, own)| own))
+        };
+        Some(matched_features(matches, u32::try_from(place).ok()?, own))
+    }
+
+    /// Returns the matches of all candidates, if a profile was used. `definition` is that of the revision that decided.
+    pub(super) fn recall_matches(&self, definition: Option<&Definition>) -> Option<CandidateMatches> {
+        let notable = self.matches.clone()?;
+        if self.candidates.is_empty() {
+            let arms = definition.map_or(&[][..], |definition| &definition.arms);
+            return Some(CandidateMatches::recall(notable, arms.iter().map(|arm| (&arm.id, None))));
+        }
+        Some(CandidateMatches::recall(notable, self.candidates.iter().map(|(arm, own)| (arm, Some(own)))))
     }
 
     /// Returns the part of the decision from which a retry is answered: everything but what it was made from.

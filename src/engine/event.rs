@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{decision_record::DecisionRecord, ids::DecisionId, patch::Patch, subject::Subject};
+use super::{
+    decision_record::DecisionRecord, ids::DecisionId, patch::Patch, shopper_event::ShopperEvent, subject::Subject,
+};
 use crate::slot::{Arm, ArmId, ChangeReason, Definition, Schedule, SlotId, Unavailable};
 
 /// Change of an arm's availability.
@@ -130,16 +132,21 @@ pub enum Body {
     Decided(Arc<DecisionRecord>),
     /// A reward event arrived.
     Rewarded(Box<RewardEvent>),
+    /// A shopper event arrived.
+    Shopper(Arc<ShopperEvent>),
 }
 
 /// Kinds of events that shoppers cause, as opposed to changes by people. They are by far the most frequent, and
 /// retention deletes only these.
-pub const TRAFFIC: [&str; 2] = ["decided", "rewarded"];
+pub const TRAFFIC: [&str; 3] = ["decided", "rewarded", SHOPPER];
+
+/// Name of the kind of shopper events. They are the only traffic that belongs to no single slot.
+pub const SHOPPER: &str = "shopper";
 
 impl Body {
-    /// Returns the slot that the event belongs to.
-    pub fn slot(&self) -> &SlotId {
-        match self {
+    /// Returns the slot that the event belongs to, or `None` for a shopper event, which may concern every slot.
+    pub fn slot(&self) -> Option<&SlotId> {
+        Some(match self {
             Self::SlotCreated { definition, .. } | Self::SlotUpdated { definition, .. } => &definition.id,
             Self::SlotPatched { patch, .. } => &patch.settings.id,
             Self::SlotDeleted { slot, .. }
@@ -149,7 +156,8 @@ impl Body {
             | Self::SlotReset { slot, .. } => slot,
             Self::Decided(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
-        }
+            Self::Shopper(_) => return None,
+        })
     }
 
     /// Returns the name of the event's kind, as stored in the journal's `kind` column.
@@ -165,10 +173,11 @@ impl Body {
             Self::SlotReset { .. } => "slot_reset",
             Self::Decided(_) => "decided",
             Self::Rewarded(_) => "rewarded",
+            Self::Shopper(_) => SHOPPER,
         }
     }
 
-    /// Returns the author and reason of a change, or `None` for a decision or a reward event.
+    /// Returns the author and reason of a change, or `None` for traffic.
     pub fn why(&self) -> Option<&ChangeReason> {
         match self {
             Self::SlotCreated { why, .. }
@@ -179,7 +188,7 @@ impl Body {
             | Self::ArmsRemoved { why, .. }
             | Self::AvailabilitySet { why, .. }
             | Self::SlotReset { why, .. } => Some(why),
-            Self::Decided(_) | Self::Rewarded(_) => None,
+            Self::Decided(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
         }
     }
 
@@ -195,7 +204,8 @@ impl Body {
             | Self::ArmsUpserted { .. }
             | Self::ArmsRemoved { .. }
             | Self::AvailabilitySet { .. }
-            | Self::SlotReset { .. } => None,
+            | Self::SlotReset { .. }
+            | Self::Shopper(_) => None,
         }
     }
 }

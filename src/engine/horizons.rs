@@ -17,6 +17,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Body;
 use crate::slot::limits::{DECISIONS_TOTAL_MAX, RECENT_TOTAL_MAX, REWARDS_TOTAL_MAX};
 
 /// Number of events after which the horizons move.
@@ -27,7 +28,7 @@ const STEP: u64 = 4_096;
 pub enum EventClass {
     /// A decision.
     Decision,
-    /// A reward event.
+    /// A reward event, or a shopper event that may be one.
     Reward,
     /// Any other event.
     Other,
@@ -42,7 +43,21 @@ impl EventClass {
             _ => Self::Other,
         }
     }
+
+    /// Returns the class of an event.
+    pub(super) fn of(body: &Body) -> Self {
+        // Most events are looks, and looks must not drive out the memory of purchases.
+        if let Body::Shopper(event) = body
+            && !LOOKS.contains(&event.kind.as_str())
+        {
+            return Self::Reward;
+        }
+        Self::from_kind(body.kind())
+    }
 }
+
+/// Kinds of shopper events that hardly a goal counts.
+const LOOKS: [&str; 6] = ["view", "hover", "search", "filter", "sort", "shown"];
 
 /// Times since which slots may remember items, microseconds since 1970, or 0 for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -75,7 +75,7 @@ impl Ledger {
 
     /// Takes the next event in and returns its step.
     pub fn step(&mut self, at_us: i64, body: &Body) -> Step {
-        let mut step = self.skip(at_us, EventClass::from_kind(body.kind()));
+        let mut step = self.skip(at_us, EventClass::of(body));
         match body {
             Body::SlotCreated { definition, .. } => step.number = Some(self.renumber(&definition.id)),
             Body::SlotDeleted { slot, .. } => self.slots.retain(|_, have| have != slot),
@@ -88,7 +88,8 @@ impl Ledger {
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
             | Body::Decided(_)
-            | Body::Rewarded(_) => {}
+            | Body::Rewarded(_)
+            | Body::Shopper(_) => {}
         }
         step
     }

@@ -35,8 +35,12 @@ mod ownership;
 mod patch;
 mod pending;
 mod preview;
+mod profile;
 mod report;
 mod shard;
+mod shopper_effect;
+mod shopper_event;
+mod shoppers;
 mod slot_state;
 pub mod snapshot;
 mod state;
@@ -57,7 +61,7 @@ pub use decide::{
 pub use decision_record::{
     ChosenArm, DecisionRecord, ExcludedCandidate, Fallback, Reason, SCORED_MAX, ScoredCandidate,
 };
-pub use event::{Availability, Body, Event, RewardEvent, TRAFFIC};
+pub use event::{Availability, Body, Event, RewardEvent, SHOPPER, TRAFFIC};
 pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};
 pub use ledger::{Ledger, Step};
@@ -69,6 +73,10 @@ pub use preview::{
     BeforeAfter, Estimate, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, PreviewSegment, PreviewTally, Previewer,
     SlotPreview, UnknownReward, preview,
 };
+pub use profile::{
+    CandidateMatch, CandidateMatches, ProfileChange, ProfileCounts, ProfileKey, ProfileStore, ShopperProfile,
+    ShopperView, counted_attributes,
+};
 pub use report::{
     Alert, AlertKind, AmountFormat, ArmPeriod, ArmReport, FeatureSegments, FloorAdvice, GoalChange, IfEverybody,
     KindCount, Lift, PeriodFigures, RatioCheck, SegmentArmReport, SegmentValueReport, ShadowReport, SlotReport,
@@ -76,6 +84,9 @@ pub use report::{
     rewards_since, segments,
 };
 pub use shard::SlotShard;
+pub use shopper_effect::{JoinedReward, RepeatedEvent, ShopperEffect, SlotJoin};
+pub use shopper_event::{ShopperEvent, ShopperItem, whole_event_id};
+
 pub use slot_state::{
     ArmCounters, ArmPropensity, Counters, EvaluationData, EverybodySums, Exposure, ExposureEntry, ExposureScope,
     FIGURES_MAX, FeatureWatch, ForgottenLogins, GoalSums, HoldoutComparison, LoginTable, NumberSizes, OTHER_ARMS,

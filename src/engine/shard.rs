@@ -8,23 +8,31 @@ use super::{
     answer::{EventStatus, RewardAnswer, UnmatchedReason},
     apply::EventEffect,
     event::Body,
+    ids::Hash128,
     ledger::Step,
     outcome::{DecisionOutcome, OutcomeObserver, SlotOutcomeObserver},
-    slot_state::SlotState,
+    pending::event_key,
+    profile::{ProfileChange, ProfileStore},
+    shopper_effect::{RepeatedEvent, ShopperEffect},
+    shopper_event::ShopperEvent,
+    shoppers::ShopperState,
+    slot_state::{RememberedEvent, SlotState},
 };
-use crate::slot::SlotId;
+use crate::slot::{SlotId, limits::SHOPPER_EVENT_MEMORY_US};
 
 /// Slots by id: all slots of a state, or one worker's shard.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SlotShard {
-    by_id: BTreeMap<SlotId, SlotState>,
+    pub(super) by_id: BTreeMap<SlotId, SlotState>,
     /// `true` if created slots only keep accounts, see [`State::accounting`](super::State::accounting).
-    accounting: bool,
+    pub(super) accounting: bool,
+    /// State that shopper events change beside the slots.
+    pub(super) shoppers: ShopperState,
 }
 
 impl FromIterator<(SlotId, SlotState)> for SlotShard {
     fn from_iter<I: IntoIterator<Item = (SlotId, SlotState)>>(slots: I) -> Self {
-        Self { by_id: slots.into_iter().collect(), accounting: false }
+        Self { by_id: slots.into_iter().collect(), accounting: false, shoppers: ShopperState::default() }
     }
 }
 
@@ -38,7 +46,7 @@ impl SlotShard {
 
     /// Creates an empty collection whose slots will only keep accounts.
     pub(super) fn accounting() -> Self {
-        Self { by_id: BTreeMap::new(), accounting: true }
+        Self { accounting: true, ..Self::default() }
     }
 
     /// Returns the slot, or `None` if there is none of this id.
@@ -60,8 +68,8 @@ impl SlotShard {
     }
 
     pub(super) fn split(self, shards: usize) -> Vec<Self> {
-        let empty = || Self { by_id: BTreeMap::new(), accounting: self.accounting };
-        let mut split: Vec<Self> = (0..shards.max(1)).map(|_| empty()).collect();
+        let empty = |shoppers| Self { by_id: BTreeMap::new(), accounting: self.accounting, shoppers };
+        let mut split: Vec<Self> = self.shoppers.split(shards.max(1)).into_iter().map(empty).collect();
         for (slot, state) in self.by_id {
             split[Self::index_of(slot.as_str(), shards)].insert(slot, state);
         }
@@ -70,7 +78,9 @@ impl SlotShard {
 
     pub(super) fn join(shards: Vec<Self>) -> Self {
         let accounting = shards.iter().any(|shard| shard.accounting);
-        Self { by_id: shards.into_iter().flat_map(|shard| shard.by_id).collect(), accounting }
+        let (slots, shoppers): (Vec<_>, Vec<_>) = shards.into_iter().map(|shard| (shard.by_id, shard.shoppers)).unzip();
+        let by_id = slots.into_iter().flatten().collect();
+        Self { by_id, accounting, shoppers: ShopperState::join(shoppers.into_iter()) }
     }
 
     /// Sweeps every slot if the step asks for it: each slot forgets what is older than the horizons of the whole
@@ -108,6 +118,9 @@ impl SlotShard {
                 }
                 return EventEffect::Change;
             }
+            Body::Shopper(event) => {
+                return EventEffect::Shopper(Box::new(self.apply_shopper(step, event, None)));
+            }
             Body::SlotUpdated { .. }
             | Body::SlotPatched { .. }
             | Body::SlotReset { .. }
@@ -117,7 +130,8 @@ impl SlotShard {
             | Body::Decided(_)
             | Body::Rewarded(_) => {}
         }
-        match (body, self.by_id.get_mut(body.slot())) {
+        let Some(slot) = body.slot() else { return EventEffect::Change };
+        match (body, self.by_id.get_mut(slot)) {
             (Body::Rewarded(_), None) => {
                 EventEffect::Reward(RewardAnswer::new(EventStatus::Unmatched(UnmatchedReason::Slot)))
             }
@@ -128,7 +142,69 @@ impl SlotShard {
                 EventEffect::Decision
             }
             (_, None) => EventEffect::Change,
+            (Body::Rewarded(reward), Some(slot)) => self.shoppers.apply_reward(step, reward, body, slot, observer),
             (body, Some(slot)) => slot.apply(step, body, observer),
         }
+    }
+}
+
+impl SlotShard {
+    /// Profiles, if this shard has them.
+    pub fn profiles(&self) -> Option<&ProfileStore> {
+        self.shoppers.profiles.as_deref()
+    }
+
+    /// Applies a shopper event to the slots of the shard, and to the profiles if the shard has them.
+    pub fn apply_shopper(
+        &mut self,
+        step: Step,
+        event: &ShopperEvent,
+        mut observer: Option<&mut SlotOutcomeObserver<'_>>,
+    ) -> ShopperEffect {
+        let at_us = step.at_us;
+        let content = event.content_word();
+        let key = event_key(&event.event_id);
+        if let Some(repeats) = self.repeats(key, content) {
+            return ShopperEffect { repeats: Some(repeats), ..ShopperEffect::default() };
+        }
+        let mut effect = ShopperEffect::default();
+        let parts = event.reverses.as_ref().map_or(0, |reversed| self.shoppers.parts_of(reversed));
+        for (id, slot) in &mut self.by_id {
+            let join = match &mut observer {
+                None => slot.apply_shopper(at_us, event, parts, None),
+                Some(observer) => slot.apply_shopper(at_us, event, parts, Some(&mut |outcome| observer(id, outcome))),
+            };
+            if let Some(join) = join {
+                effect.slots.insert(id.clone(), join);
+            }
+        }
+        if let Some(profiles) = self.shoppers.profiles.as_mut().filter(|_| !self.accounting) {
+            effect.profiles = profiles.apply(at_us, event);
+        }
+        // An event that no profile knows is known by the decisions that it joined, or changed nothing.
+        if event.joining_subject().is_some() {
+            let remembered = RememberedEvent { came_us: at_us, event: key, content };
+            self.shoppers.ids.add(remembered, at_us.saturating_sub(SHOPPER_EVENT_MEMORY_US));
+        }
+        effect
+    }
+
+    /// Returns the effect that a shopper event would have on the slots now.
+    pub fn preview_shopper(&self, at_us: i64, event: &ShopperEvent) -> ShopperEffect {
+        let key = event_key(&event.event_id);
+        if let Some(repeats) = self.repeats(key, event.content_word()) {
+            return ShopperEffect { repeats: Some(repeats), ..ShopperEffect::default() };
+        }
+        let parts = event.reverses.as_ref().map_or(0, |reversed| self.shoppers.parts_of(reversed));
+        let joins =
+            self.by_id.iter().filter_map(|(id, slot)| Some((id.clone(), slot.preview_shopper(at_us, event, parts)?)));
+        let slots = joins.collect();
+        let updated = event.joining_subject().is_some();
+        ShopperEffect { slots, profiles: ProfileChange { updated, ..ProfileChange::default() }, repeats: None }
+    }
+
+    fn repeats(&self, key: Hash128, content: u64) -> Option<RepeatedEvent> {
+        let first = self.shoppers.find(key)?;
+        Some(RepeatedEvent { came_us: first.came_us, same: first.content == content })
     }
 }

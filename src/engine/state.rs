@@ -1,6 +1,9 @@
 //! State of the service, and the one way to change it.
 
-use super::{apply::EventEffect, event::Event, ledger::Ledger, shard::SlotShard, slot_state::SlotState};
+use super::{
+    apply::EventEffect, event::Event, ledger::Ledger, profile::ProfileStore, shard::SlotShard,
+    shopper_effect::ShopperEffect, shopper_event::ShopperEvent, slot_state::SlotState,
+};
 use crate::slot::SlotId;
 
 /// State of the service: the fold of the journal's events. *Persisted.*
@@ -17,6 +20,13 @@ impl State {
     /// [`PENDING_BYTES_MAX`](crate::slot::limits::PENDING_BYTES_MAX).
     pub fn accounting() -> Self {
         Self { ledger: Ledger::default(), slots: SlotShard::accounting() }
+    }
+
+    /// Creates an empty state that keeps at most this many profiles, for tests of what makes way.
+    pub fn with_room_for_profiles(most: usize) -> Self {
+        let mut state = Self::default();
+        state.slots.shoppers.profiles = Some(Box::new(ProfileStore::with_room_for(most)));
+        state
     }
 
     /// Position of the last event that was applied, or 0 before the first.
@@ -49,6 +59,7 @@ impl State {
     #[must_use]
     pub fn only(&self, slot: &SlotId) -> Self {
         let slots = self.slots.get(slot.as_str()).map(|state| (slot.clone(), state.without_memory()));
+        // Profiles and ids of events are left out with the rest of the memory.
         Self { slots: slots.into_iter().collect(), ledger: self.ledger.clone() }
     }
 
@@ -77,5 +88,15 @@ impl State {
     /// Inverse of [`split`](Self::split).
     pub fn join(ledger: Ledger, shards: Vec<SlotShard>) -> Self {
         Self { ledger, slots: SlotShard::join(shards) }
+    }
+
+    /// Profiles of sessions and customers.
+    pub fn profiles(&self) -> Option<&ProfileStore> {
+        self.slots.profiles()
+    }
+
+    /// Returns the effect that a shopper event would have on the slots if it came at `at_us`.
+    pub fn preview_shopper(&self, at_us: i64, event: &ShopperEvent) -> ShopperEffect {
+        self.slots.preview_shopper(at_us, event)
     }
 }

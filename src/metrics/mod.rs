@@ -3,6 +3,7 @@
 mod figures;
 mod refusals;
 mod retain;
+mod shoppers;
 #[cfg(test)]
 mod tests;
 
@@ -16,9 +17,9 @@ use prometheus::{
     core::Collector, process_collector::ProcessCollector,
 };
 
-use self::{figures::FigureGauges, refusals::RefusalCounters, retain::retain};
+use self::{figures::FigureGauges, refusals::RefusalCounters, retain::retain, shoppers::ShopperMetrics};
 use crate::{
-    engine::{EventStatus, MemoryCounts, SlotView},
+    engine::{EventStatus, MemoryCounts, ProfileCounts, ShopperEffect, SlotView},
     node::{DiskUse, Node, Observer},
 };
 
@@ -52,6 +53,7 @@ pub struct Metrics {
     waiting_max: IntGauge,
     waiting_seconds: Gauge,
     refusals: RefusalCounters,
+    shoppers: ShopperMetrics,
     disk: IntGaugeVec,
     disk_full: IntGauge,
     log_blocked: IntGauge,
@@ -163,6 +165,7 @@ pub fn metrics() -> Result<Arc<Metrics>, prometheus::Error> {
             )?,
         )?,
         refusals: RefusalCounters::new(&registry)?,
+        shoppers: ShopperMetrics::new(&registry)?,
         remembered: gauges(
             "slotwise_remembered",
             &["part"],
@@ -238,16 +241,6 @@ impl Metrics {
                 self.arms_shown.with_label_values(&[slot, chosen.arm.as_str()]).inc();
             }
         }
-    }
-
-    /// Counts a reward event that was not journalled: no slot was found for it, or it was refused on arrival.
-    pub fn not_journalled(&self, result: &str) {
-        self.rewards.with_label_values(&["", "other", result]).inc();
-    }
-
-    /// Counts a call that was refused for its key or token.
-    pub fn call_refused(&self, reason: &str) {
-        self.refusals.calls.with_label_values(&[reason]).inc();
     }
 
     /// Sets the gauges of the entries that all slots together remember, and of those that they forgot early.
@@ -351,6 +344,14 @@ impl Observer for Metrics {
             EventStatus::Rejected(_) => "rejected",
         };
         self.rewards.with_label_values(&[slot, kind, result]).inc();
+    }
+
+    fn shopper_event(&self, effect: &ShopperEffect) {
+        self.shoppers.count(effect);
+    }
+
+    fn profiles(&self, counts: ProfileCounts) {
+        self.shoppers.set_profiles(counts);
     }
 
     fn frozen(&self, seconds: f64) {

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, Opts, Registry};
 
-use super::add;
+use super::{Metrics, add};
 
 /// Counters of what was refused.
 #[derive(Debug)]
@@ -30,5 +30,22 @@ impl RefusalCounters {
                 "Calls that were refused for their key or token, by the reason of the error's ErrorInfo.",
             )?,
         })
+    }
+}
+
+impl Metrics {
+    /// Counts a reward event that was not journalled: no slot was found for it, or it was refused on arrival.
+    pub fn not_journalled(&self, result: &str) {
+        self.rewards.with_label_values(&["", "other", result]).inc();
+    }
+
+    /// Counts a call that was refused for its key or token.
+    pub fn call_refused(&self, reason: &str) {
+        self.refusals.calls.with_label_values(&[reason]).inc();
+    }
+
+    /// Counts a shopper event that was answered without the journal.
+    pub fn event_not_journalled(&self, result: &str) {
+        self.shoppers.count_result(result);
     }
 }

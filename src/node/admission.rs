@@ -121,7 +121,8 @@ pub(super) fn decision_bytes(decided: &DecisionRecord) -> usize {
         decided.candidates.iter().map(|(arm, own)| 48 + arm.as_str().len() + features_bytes(own)).sum();
     let listed = 160 * (decided.chosen.len() + decided.shadow_slate.len())
         + 24 * decided.scored.len()
-        + 8 * decided.excluded.len();
+        + 8 * decided.excluded.len()
+        + 12 * decided.matches.as_ref().map_or(0, Vec::len);
     let ids = decided.subject.id.len() + decided.subject.session_id.len() + 64 * decided.already_shown.len();
     // The struct itself, its place in the queue and in the indices.
     size_of::<DecisionRecord>() + 384 + features_bytes(&decided.context) + candidates + listed + ids

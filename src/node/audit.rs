@@ -25,6 +25,7 @@ use crate::{
         snapshot::{self, SnapshotError},
     },
     journal::{JournalReader, ReadError, RecordRange, Stored},
+    slot::SlotId,
 };
 
 /// Records between two reports of progress.
@@ -217,7 +218,7 @@ fn check(stored: &Stored<'_>) -> Result<(), String> {
     let wrong = [
         ("at_us", event.at_us != stored.at_us),
         ("kind", event.body.kind() != stored.kind),
-        ("slot", event.body.slot().as_str() != stored.slot),
+        ("slot", event.body.slot().map_or("", SlotId::as_str) != stored.slot),
         ("decision_id", decision.as_deref() != stored.decision),
     ];
     agree(&wrong)

@@ -298,6 +298,7 @@ impl Node {
         if let Some(decided) = self.repeated(&view, &request, fingerprint, fresh, now_us)? {
             return Ok(Answer { decided, explanation: None, view, ignored_candidates });
         }
+        self.add_profile_features(&mut request, &view, now_us);
         let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
         let drawn_by = self.logins.session_of(&view, &request.subject);
         let options = DecideOptions {

@@ -75,7 +75,8 @@ fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>
         | Body::ArmsRemoved { .. }
         | Body::AvailabilitySet { .. }
         | Body::SlotReset { .. }
-        | Body::Rewarded(_)) => Err(format!("it is called a decision and is of the kind {}", other.kind())),
+        | Body::Rewarded(_)
+        | Body::Shopper(_)) => Err(format!("it is called a decision and is of the kind {}", other.kind())),
     }
 }
 

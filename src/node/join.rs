@@ -9,6 +9,7 @@
 //! what may wait in the engine.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
@@ -20,9 +21,10 @@ use super::{
     subjects::Mask,
 };
 use crate::{
+    bandit::Features,
     engine::{
-        Body, DecisionId, DecisionOutcome, DecisionRecord, EventClass, EventEffect, EventStatus, Hash128, Ledger,
-        RewardEvent, SlotShard, State, Step, TRAFFIC, event_key,
+        Body, DecisionId, DecisionOutcome, DecisionRecord, Event, EventClass, EventEffect, EventStatus, Hash128,
+        Ledger, RewardEvent, SHOPPER, ShopperEvent, SlotShard, State, Step, TRAFFIC, event_key, whole_event_id,
     },
     journal::{JournalReader, ReadError, RecordRange, Stored},
     slot::{ArmId, Definition, SlotId, suggestion},
@@ -69,6 +71,22 @@ pub struct JoinedDecision {
 }
 
 impl JoinedDecision {
+    /// Returns the candidates with their features as the decision used them. They are empty if every arm of the slot was a
+    /// candidate and no profile was used.
+    pub fn candidates(&self) -> Cow<'_, [(ArmId, Features)]> {
+        let decided = &*self.decided;
+        let matched = |arm: &ArmId| decided.matched_features(arm, self.definition.as_deref());
+        if decided.matches.is_none() {
+            return Cow::Borrowed(&decided.candidates);
+        }
+        let from_request = decided.candidates.iter().map(|(arm, own)| (arm, Some(own)));
+        let of_slot = self.definition.iter().filter(|_| decided.candidates.is_empty());
+        let of_slot = of_slot.flat_map(|definition| &definition.arms);
+        let available = of_slot.filter(|arm| arm.available && arm.schedule.holds(decided.id.at_us()));
+        let all = from_request.chain(available.map(|arm| (&arm.id, None)));
+        all.map(|(arm, own)| (arm.clone(), matched(arm).or(own.cloned()).unwrap_or_default())).collect()
+    }
+
     /// Returns the arm of the candidate of this index, or `None` if it cannot be known any more.
     pub fn candidate(&self, index: usize) -> Option<&ArmId> {
         if self.decided.candidates.is_empty() {
@@ -139,7 +157,10 @@ impl JoinInput {
             let Some(body) = self.events.remove(&key).filter(|_| decision.is_some()) else { continue };
             let mut event = codec::decode(&body)?;
             mask.apply(&mut event);
-            if let Body::Rewarded(event) = event.body {
+            if let Body::Rewarded(mut event) = event.body {
+                // Parts of one shopper event have the id that its caller gave it.
+                event.event_id = whole_event_id(&event.event_id).to_owned();
+                event.reverses = event.reverses.as_deref().map(whole_event_id).map(str::to_owned);
                 events.push(JoinedEvent { event: *event, reversed: status == EventStatus::Reversed });
             }
         }
@@ -178,7 +199,7 @@ fn hand_out<E>(
 impl<E> Join<'_, E> {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), JoinStop<E>> {
         let elsewhere = self.selection.slot.as_ref().is_some_and(|slot| slot.as_str() != stored.slot);
-        if elsewhere && TRAFFIC.contains(&stored.kind) {
+        if elsewhere && stored.kind != SHOPPER && TRAFFIC.contains(&stored.kind) {
             let step = self.ledger.skip(stored.at_us, EventClass::from_kind(stored.kind));
             return self.sweep(step);
         }
@@ -193,7 +214,11 @@ impl<E> Join<'_, E> {
             }
         };
         let step = self.ledger.step(event.at_us, &event.body);
-        let slot = event.body.slot();
+        if let Body::Shopper(shopper) = &event.body {
+            self.take_shopper(event.at_us, step, shopper)?;
+            return self.sweep(step);
+        }
+        let Some(slot) = event.body.slot() else { return self.sweep(step) };
         if matches!(event.body, Body::SlotCreated { .. }) {
             self.known.insert(slot.clone());
         }
@@ -221,6 +246,27 @@ impl<E> Join<'_, E> {
         }
         done?;
         self.sweep(step)
+    }
+
+    /// Applies a shopper event. The reward events that it stands for wait as if callers had reported them.
+    fn take_shopper(&mut self, at_us: i64, step: Step, event: &ShopperEvent) -> Result<(), JoinStop<E>> {
+        let (each, mask, mut done) = (&mut *self.each, self.mask, Ok(()));
+        let waiting = &mut self.waiting;
+        let mut hand_on = |slot: &SlotId, closed| {
+            if done.is_ok() {
+                done = hand_out(waiting.entry(slot.clone()).or_default(), closed, mask, each);
+            }
+        };
+        let effect = self.slots.apply_shopper(step, event, Some(&mut hand_on));
+        for (slot, join) in effect.slots {
+            let waiting = self.waiting.entry(slot).or_default();
+            for reward in join.accepted {
+                let key = event_key(&reward.event_id);
+                let stored = codec::encode(&Event { at_us, body: Body::Rewarded(Box::new(reward)) });
+                waiting.events.insert(key, stored.body.into());
+            }
+        }
+        done
     }
 
     /// Sweeps all slots where a step asks for it, and hands out what leaves.

@@ -36,12 +36,14 @@ mod logins;
 mod observer;
 mod options;
 mod places;
+mod publication;
 mod queue;
 mod recover;
 mod requests;
 mod salvage;
 mod saver;
 mod shared;
+mod shoppers;
 mod snapshot_file;
 mod subjects;
 #[cfg(test)]
@@ -79,32 +81,34 @@ pub use folder::FolderError;
 pub use hindsight::{HindsightError, RecalledDecision};
 pub use join::{JoinError, JoinedDecision, JoinedEvent, Selection, join};
 pub use observer::{Observer, Unobserved};
-pub use options::{Options, RETENTION_US};
+pub use options::{KEEP_PROFILES_US, Options, RETENTION_US};
 pub use places::data_folder_around;
 pub use recover::{fold, recover_state, save_snapshot};
 pub use salvage::{Gap, Salvaged, salvage};
 pub use subjects::{KeyError, SubjectNames};
 pub use time::{duration_text, time_text};
-pub use writer::{ChangeFailure, RewardRequest};
+pub use writer::{ChangeFailure, RewardRequest, ShopperRequest};
 
 use crate::{
-    engine::{Change, DecisionRecord, Explanation, RewardAnswer, SlotView},
+    engine::{Change, DecisionRecord, Explanation, ProfileStore, RewardAnswer, SlotView},
     journal::{Journal, JournalReader, SqliteJournal},
-    slot::{ArmId, ChangeReason, SlotId, suggestion},
+    slot::{ArmId, ChangeReason, Consent, SlotId, suggestion},
 };
 use clock_doubt::ClockDoubt;
 use deciding::LongCalls;
 use exposures::Exposures;
 use folder::Folder;
 use logins::Logins;
+use publication::publish_all;
 use queue::{Queue, SoloCommand};
 use recover::{recover, workers};
 use requests::RequestIndex;
 use saver::Saver;
 pub(crate) use shared::Shared;
 use shared::Stopwatch;
+use shoppers::shared_profile;
 use subjects::{KeyOfStart, Subjects, day_of};
-use writer::{ChangeCommand, ChangeEachCommand, Writer};
+use writer::{ChangeCommand, ChangeEachCommand, ItemArms, Writer};
 
 /// A decision, with the view it was made from.
 #[derive(Debug, Clone)]
@@ -131,6 +135,9 @@ pub struct Node {
     secret: [u8; 16],
     counter: AtomicU64,
     durable_decisions: bool,
+    /// Consent of shopper events that state none.
+    default_consent: Consent,
+    keep_profiles_us: i64,
     folder: PathBuf,
     /// Lock of previews. A preview takes every core for a while, so previews run one after another.
     previewing: AsyncMutex<()>,
@@ -171,6 +178,7 @@ impl Node {
         }
         let shared = Arc::new(Shared {
             views: DashMap::new(),
+            profiles: state.profiles().into_iter().flat_map(ProfileStore::iter).map(shared_profile).collect(),
             clock,
             observer,
             failure: watch::Sender::new(None),
@@ -181,21 +189,12 @@ impl Node {
             doubt: ClockDoubt::default(),
             names_dropped: subjects.dropped(),
         });
+        if let Some(profiles) = state.profiles() {
+            shared.observer.profiles(profiles.counts());
+        }
         shared.doubt.begin(state.at_us(), &*shared.clock, folder.path());
         let (requests, exposures, logins) = (RequestIndex::default(), Exposures::default(), Logins::default());
-        for (id, slot) in state.slots() {
-            let view = slot.view();
-            for (at_us, decided) in slot.requests() {
-                requests.claims().claim(view.number, decided, at_us);
-            }
-            if !slot.exposure().is_empty() {
-                exposures.begin(view.number, slot.exposure().clone());
-            }
-            if !slot.logins().is_empty() {
-                logins.begin(&view, slot.logins());
-            }
-            shared.views.insert(id.clone(), Arc::new(view));
-        }
+        publish_all(&state, &shared, (&requests, &exposures, &logins));
         let saver = Saver::new(
             folder.path().to_owned(),
             Arc::clone(&shared),
@@ -212,6 +211,7 @@ impl Node {
             durable_decisions: options.durable_decisions,
             catch_up: None,
             partly_published: BTreeMap::new(),
+            items: ItemArms::default(),
         };
         let writer = std::thread::Builder::new()
             .name("slotwise-writer".into())
@@ -230,6 +230,8 @@ impl Node {
             secret,
             counter: AtomicU64::new(0),
             durable_decisions: options.durable_decisions,
+            default_consent: options.default_consent,
+            keep_profiles_us: options.keep_profiles_us,
             folder: options.folder.clone(),
             previewing: AsyncMutex::new(()),
             comparing: Mutex::new(()),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::engine::EventStatus;
+use crate::engine::{EventStatus, ProfileCounts, ShopperEffect};
 
 /// Observer that learns what a node does, for metrics.
 pub trait Observer: Send + Sync + fmt::Debug {
@@ -26,6 +26,14 @@ pub trait Observer: Send + Sync + fmt::Debug {
     /// decisions show pseudonyms.
     fn names_dropped(&self, ids: u64) {
         let _ = ids;
+    }
+    /// A shopper event was dealt with.
+    fn shopper_event(&self, effect: &ShopperEffect) {
+        let _ = effect;
+    }
+    /// Numbers of the profiles that are kept.
+    fn profiles(&self, counts: ProfileCounts) {
+        let _ = counts;
     }
     /// The condition of a rule failed `count` times while it was evaluated.
     fn rule_failed(&self, slot: &str, rule: &str, times: u64);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::journal::LossPolicy;
+use crate::{journal::LossPolicy, slot::Consent};
 
 /// Options of a node.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,10 +18,17 @@ pub struct Options {
     pub retention_us: Option<i64>,
     /// Policy for a journal whose end may be lost.
     pub loss: LossPolicy,
+    /// Consent of shopper events that state none.
+    pub default_consent: Consent,
+    /// Time without an event after which a customer's profile is dropped, microseconds.
+    pub keep_profiles_us: i64,
 }
 
 /// Default time that decisions and rewards stay in the journal, microseconds: 90 days.
 pub const RETENTION_US: i64 = 90 * 24 * 3600 * 1_000_000;
+
+/// Default time without an event after which a customer's profile is dropped, microseconds: 180 days.
+pub const KEEP_PROFILES_US: i64 = 180 * 24 * 3600 * 1_000_000;
 
 impl Options {
     /// Everything at its default, in `folder`.
@@ -32,6 +39,8 @@ impl Options {
             durable_decisions: false,
             retention_us: Some(RETENTION_US),
             loss: LossPolicy::Refused,
+            default_consent: Consent::SessionOnly,
+            keep_profiles_us: KEEP_PROFILES_US,
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, EventClass, Ledger, SlotShard, State, Step, TRAFFIC,
+        Body, EventClass, Ledger, SHOPPER, SlotShard, State, Step, TRAFFIC,
         snapshot::{FrozenState, Origin},
     },
     journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, RecordRange, Stored},
@@ -73,6 +73,9 @@ struct Reader {
 
 impl Reader {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+        if stored.kind == SHOPPER {
+            return self.take_shopper(stored);
+        }
         let (step, work) = if TRAFFIC.contains(&stored.kind) {
             let step = self.ledger.skip(stored.at_us, EventClass::from_kind(stored.kind));
             (step, RecoveryTask::Read(stored.position, step, stored.body.to_vec()))
@@ -100,6 +103,23 @@ impl Reader {
             self.workers.iter_mut().for_each(|(_, batch)| batch.push(RecoveryTask::Sweep(step)));
         }
         if full { self.send(part) } else { Ok(()) }
+    }
+
+    /// Hands a shopper event to every worker, because it may concern every slot.
+    fn take_shopper(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+        let body = codec::decode(stored.body)?.body;
+        let step = self.ledger.step(stored.at_us, &body);
+        for part in 0..self.workers.len() {
+            let batch = &mut self.workers[part].1;
+            batch.push(RecoveryTask::Apply(step, Box::new(body.clone())));
+            if step.sweeps() {
+                batch.push(RecoveryTask::Sweep(step));
+            }
+            if batch.len() >= BATCH {
+                self.send(part)?;
+            }
+        }
+        Ok(())
     }
 
     fn send(&mut self, part: usize) -> Result<(), String> {

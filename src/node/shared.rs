@@ -12,12 +12,17 @@ use dashmap::DashMap;
 use tokio::sync::watch;
 
 use super::{Clock, Observer, clock_doubt::ClockDoubt, queue::Queue};
-use crate::{engine::SlotView, slot::SlotId};
+use crate::{
+    engine::{ProfileKey, ShopperProfile, SlotView},
+    slot::SlotId,
+};
 
 /// State that the writer and the callers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(super) views: DashMap<SlotId, Arc<SlotView>>,
+    /// Profiles as decisions read them. The writer keeps them equal to those of the state.
+    pub(super) profiles: DashMap<ProfileKey, Arc<ShopperProfile>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) failure: watch::Sender<Option<String>>,

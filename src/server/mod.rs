@@ -54,7 +54,7 @@ use crate::{
     wire::{
         Api,
         proto::{
-            DESCRIPTORS, decision_service_server::DecisionServiceServer,
+            DESCRIPTORS, decision_service_server::DecisionServiceServer, event_service_server::EventServiceServer,
             feedback_service_server::FeedbackServiceServer, insight_service_server::InsightServiceServer,
             slot_service_server::SlotServiceServer,
         },
@@ -77,7 +77,7 @@ type Layers = Stack<CallLimits, Stack<AccessLayer, Stack<TraceLayer, Identity>>>
 /// Services that answer while the disk is full, including the service as a whole ("").
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
 /// Services that do not answer while the disk is full.
-const WRITERS: [&str; 2] = ["slotwise.v1.FeedbackService", "slotwise.v1.SlotService"];
+const WRITERS: [&str; 3] = ["slotwise.v1.EventService", "slotwise.v1.FeedbackService", "slotwise.v1.SlotService"];
 
 /// Reason why a server could not start, or had failed when it stopped.
 #[derive(Debug, thiserror::Error)]
@@ -325,6 +325,7 @@ fn grpc_router<H: Health>(
 fn api_services(api: &Api) -> Routes {
     Routes::new(bounded!(DecisionServiceServer::new(api.clone())))
         .add_service(bounded!(FeedbackServiceServer::new(api.clone())))
+        .add_service(bounded!(EventServiceServer::new(api.clone())))
         .add_service(bounded!(SlotServiceServer::new(api.clone())))
         .add_service(bounded!(InsightServiceServer::new(api.clone())))
 }
@@ -368,6 +369,8 @@ async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, Serve
         snapshot_every_us: i64::try_from(config.snapshot_interval.as_micros()).unwrap_or(i64::MAX),
         durable_decisions: config.durable_decisions,
         loss: if config.accept_loss { LossPolicy::Accepted } else { LossPolicy::Refused },
+        default_consent: config.profiles.default_consent,
+        keep_profiles_us: i64::try_from(config.profiles.keep.as_micros()).unwrap_or(i64::MAX),
         retention_us: config.retention.map(|for_| i64::try_from(for_.as_micros()).unwrap_or(i64::MAX)),
     };
     let opened = tasks_blocking(move || Node::open(&options, Arc::new(SystemClock::default()), metrics)).await;

@@ -6,19 +6,20 @@ use proptest::prelude::*;
 
 use super::{
     Aggregation, Arm, ArmId, Baseline, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal, HeadStart,
-    KindRole, Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotId, Stickiness, Unavailable,
-    WarmUp,
+    JoinRule, KindRole, Learning, Mode, OnError, ProbabilityBounds, ProfileFeatures, RewardKind, Rule, Schedule,
+    SlotId, Stickiness, Unavailable, WarmUp,
 };
 use crate::bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Sharing};
 
 fn kind(use_value: bool, cap: Option<f64>, winsorize: Option<f64>) -> RewardKind {
-    RewardKind { kind: "buy".into(), weight: 1.5, use_value, cap, winsorize, role: None }
+    RewardKind { kind: "buy".into(), weight: 1.5, use_value, cap, winsorize, role: None, joins: None }
 }
 
 fn money_goal() -> Goal {
     let kinds = KindRole::ALL.iter().enumerate().map(|(i, &role)| RewardKind {
         kind: format!("kind{i}"),
         role: Some(role),
+        joins: Some(JoinRule::ALL[i % 2]),
         ..kind(true, None, None)
     });
     Goal { kinds: kinds.collect(), currency: Some("EUR".to_owned()), ..Goal::default() }
@@ -60,6 +61,9 @@ fn controls_examples() -> Vec<Controls> {
         Controls { subject_limit: Some(7), ..Controls::default() },
         Controls { subject_limit: Some(0), ..Controls::default() },
     ];
+    for features in ProfileFeatures::ALL {
+        controls_examples.push(Controls { profile_features: Some(features), ..Controls::default() });
+    }
     for preset in [
         ExplorationPreset::Cautious,
         ExplorationPreset::Balanced,

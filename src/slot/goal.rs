@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    JoinRule, RewardKind,
     id::{FieldError, shorten},
     limits::{KINDS_MAX, NAME_BYTES_MAX, NUMBER_MAX, WEIGHT_MAX},
 };
@@ -48,63 +49,6 @@ pub enum Learning {
     AtClose,
 }
 
-/// Role of a kind of reward event in a shop, by which ratios are named. *Persisted.*
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum KindRole {
-    /// The shopper looked closer.
-    Click,
-    /// The shopper did what the slot is for, such as a sign-up.
-    Conversion,
-    /// The shopper bought for the event's value.
-    Revenue,
-    /// The shopper gave something back.
-    Refund,
-    /// Something that must not rise, such as an unsubscription.
-    Guardrail,
-}
-
-impl KindRole {
-    /// All roles.
-    pub const ALL: [Self; 5] = [Self::Click, Self::Conversion, Self::Revenue, Self::Refund, Self::Guardrail];
-}
-
-/// Kind of reward event and its worth. *Persisted.*
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RewardKind {
-    /// Name of the kind.
-    pub kind: String,
-    /// Reward units per event, or per unit of value.
-    pub weight: f64,
-    /// Multiplies the weight by the event's value.
-    pub use_value: bool,
-    /// Greatest amount that this kind adds to (or takes from) one shown arm's reward, reward units.
-    pub cap: Option<f64>,
-    /// Fraction of this kind's values that are learned unchanged. Larger values are learned as that quantile.
-    #[serde(default)]
-    pub winsorize: Option<f64>,
-    /// Role of the kind, or `None` for the one that follows from its name and worth.
-    #[serde(default)]
-    pub role: Option<KindRole>,
-}
-
-impl RewardKind {
-    /// Role of the kind: the one that is set, or else that of what its name and worth say, or `None` if they say nothing.
-    pub fn role(&self) -> Option<KindRole> {
-        let by_name = || match self.kind.as_str() {
-            "click" | "email_click" => Some(KindRole::Click),
-            "unsubscribe" => Some(KindRole::Guardrail),
-            "purchase" => Some(KindRole::Conversion),
-            _ => None,
-        };
-        let by_worth = || match (self.weight < 0.0, self.use_value) {
-            (true, _) => Some(KindRole::Refund),
-            (false, true) => Some(KindRole::Revenue),
-            (false, false) => None,
-        };
-        self.role.or_else(by_worth).or_else(by_name)
-    }
-}
-
 /// Goal of a slot: the rule by which reward events become one number, in "reward units". *Persisted.*
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Goal {
@@ -145,6 +89,7 @@ impl Default for Goal {
                 cap: Some(1.0),
                 winsorize: None,
                 role: None,
+                joins: None,
             }],
             default_reward: 0.0,
             window_us: DAY_US,
@@ -188,6 +133,11 @@ impl Goal {
     /// Time after a decision within which its rewards may be reversed, microseconds.
     pub fn reversal_window_us(&self) -> i64 {
         self.reversal_window_us.unwrap_or(REVERSAL_WINDOW_US_DEFAULT)
+    }
+
+    /// Returns whether a shopper event of some kind joins whatever the slot showed last.
+    pub fn joins_any(&self) -> bool {
+        self.kinds.iter().any(|kind| kind.joins() == JoinRule::Any)
     }
 
     /// Returns whether events of this kind reduce the reward, as a refund does.
@@ -339,6 +289,7 @@ mod tests {
             cap,
             winsorize: None,
             role: None,
+            joins: None,
         };
         Goal {
             kinds: vec![
@@ -386,8 +337,15 @@ mod tests {
     fn a_rate_is_told_from_a_value() {
         assert!(Goal::default().within_unit());
         assert!(!goal(Aggregation::Sum).within_unit());
-        let uncapped =
-            RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: None, winsorize: None, role: None };
+        let uncapped = RewardKind {
+            kind: "click".into(),
+            weight: 1.0,
+            use_value: false,
+            cap: None,
+            winsorize: None,
+            role: None,
+            joins: None,
+        };
         let clicks = |aggregation| Goal { kinds: vec![uncapped.clone()], aggregation, ..Goal::default() };
         assert!(!clicks(Aggregation::Sum).within_unit(), "two clicks are two");
         assert!(clicks(Aggregation::Last).within_unit());

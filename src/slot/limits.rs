@@ -141,3 +141,20 @@ pub const RULE_DEPTH_MAX: usize = 64;
 /// Steps that a condition may take for one arm: thirty for each of a list's [`VECTOR_MAX`] values. It may take them for
 /// each of [`CANDIDATES_MAX`] candidates.
 pub const RULE_STEPS_MAX: usize = 8_000;
+/// Shopper events of one request. Each may concern every slot, so a request takes as long as a thousand reward events.
+pub const SHOPPER_EVENTS_MAX: usize = 500;
+/// Items of one shopper event, as an order has tens of lines and a page of results a hundred.
+pub const EVENT_ITEMS_MAX: usize = 200;
+/// Decisions that one shopper event names, as a page asks for some ten slots.
+pub const EVENT_DECISIONS_MAX: usize = 100;
+/// Bytes of the query of one shopper event, which is a line that somebody typed.
+pub const QUERY_BYTES_MAX: usize = 256;
+/// Time, in microseconds, for which the ids of shopper events are remembered, as a queue that stood still over a long
+/// weekend sends them again.
+pub const SHOPPER_EVENT_MEMORY_US: i64 = 7 * 24 * 3600 * 1_000_000;
+/// Profiles of sessions and customers that are kept. With 1 KiB each they take 1 GiB.
+pub const PROFILES_MAX: usize = 1_000_000;
+/// Bytes of one profile in memory.
+pub const PROFILE_BYTES_MAX: usize = 1_024;
+/// Time without an event, microseconds, after which a session is over: the usual limit of web analytics.
+pub const SESSION_US: i64 = 30 * 60 * 1_000_000;

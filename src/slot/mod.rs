@@ -30,21 +30,24 @@ pub mod limits;
 mod model_limits;
 mod names;
 mod revision;
+mod reward_kind;
 mod rule;
 mod size;
 
 pub use arm::{Arm, Payload, Schedule, Unavailable};
 pub use controls::{
-    Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, SubjectLimit, WarmUp,
+    Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, ProfileFeatures, Stickiness,
+    SubjectLimit, WarmUp,
 };
 pub use definition::{Consent, Definition, SlotKind};
 #[cfg(test)]
 pub(crate) use examples::{any_id, any_ids, any_text, examples, odd_definition};
 pub use feature_limits::{check_features, check_name};
-pub use goal::{Aggregation, Contribution, Goal, KindRole, Learning, RewardKind};
+pub use goal::{Aggregation, Contribution, Goal, Learning};
 pub use id::{
     ArmId, FieldError, SlotId, check_token, push_escaped, reorders_or_controls, shorten, shorten_key, suggestion,
 };
 pub use names::Named;
 pub use revision::{Actor, ChangeReason, Revision};
+pub use reward_kind::{JoinRule, KindRole, RewardKind};
 pub use rule::{Comparand, Effect, OnError, RequestFacts, Rule, RuleBook, RuleTarget, Verdict, Verdicts, check_rules};

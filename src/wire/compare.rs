@@ -2,13 +2,12 @@
 
 use std::{
     io::{self, Write},
-    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc;
-use tokio_stream::{Stream, wrappers::ReceiverStream};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Response, Status};
 
 use super::{
@@ -19,6 +18,7 @@ use super::{
     error,
     figures::decode_period,
     proto::{self, ComparePoliciesRequest, ComparePoliciesResponse, StreamExportRequest, StreamExportResponse},
+    stream::AnswerStream,
 };
 use crate::{
     engine::{ComparedPolicy, ComparedValue, PolicyComparison, SlotView},
@@ -37,9 +37,6 @@ const WAITING: usize = 4;
 const PART: usize = 64 * 1024;
 /// Time between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
-
-/// Stream of answers.
-pub(super) type AnswerStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Decodes the policies of a comparison.
 fn decode_policies(request: &ComparePoliciesRequest, view: &SlotView) -> FieldResult<Vec<ComparedPolicy>> {

@@ -33,6 +33,7 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<
         simulated,
         subject_limit,
         experiment,
+        profile_features,
     } = controls.unwrap_or_default();
     let bounds = |(arm, proto::ProbabilityBounds { floor, ceiling }): (String, proto::ProbabilityBounds)| {
         Ok((
@@ -67,6 +68,7 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<
         simulated,
         subject_limit,
         experiment: experiment.filter(|experiment| !experiment.is_empty()),
+        profile_features: decode_enum("controls.profile_features", profile_features)?,
     })
 }
 
@@ -134,6 +136,7 @@ pub(crate) fn encode_controls(controls: &Controls) -> proto::Controls {
         simulated,
         subject_limit,
         experiment,
+        profile_features,
     } = controls;
     let bounds = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
         (arm.to_string(), proto::ProbabilityBounds { floor: *floor, ceiling: *ceiling })
@@ -161,6 +164,7 @@ pub(crate) fn encode_controls(controls: &Controls) -> proto::Controls {
         simulated: *simulated,
         subject_limit: *subject_limit,
         experiment: experiment.clone(),
+        profile_features: encode_enum(*profile_features),
     }
 }
 

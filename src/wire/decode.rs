@@ -75,7 +75,7 @@ fn decode_value(value: proto::feature_value::Value) -> Value {
     }
 }
 
-fn decode_subject(subject: Option<proto::Subject>) -> FieldResult<Subject> {
+pub(super) fn decode_subject(subject: Option<proto::Subject>) -> FieldResult<Subject> {
     let proto::Subject { id, session_id } = subject.unwrap_or_default();
     for (field, text) in [("subject.id", &id), ("subject.session_id", &session_id)] {
         if !text.is_empty() {
@@ -146,6 +146,7 @@ pub(crate) fn request(message: proto::DecideRequest) -> FieldResult<DecodedReque
         consent: decode_enum("consent", consent)?,
         explain,
         client: String::new(),
+        matches: None,
     };
     let ignored_features = missing.into_iter().take(IGNORED_FEATURES_MAX).collect();
     Ok(DecodedRequest { request, ignored_features })

@@ -24,9 +24,10 @@ pub(super) fn decode_goal(goal: proto::Goal) -> FieldResult<Goal> {
     } = goal;
     let default = Goal::default();
     let kind = |(i, kind): (usize, proto::RewardKind)| {
-        let proto::RewardKind { kind, weight, use_value, cap, winsorize, role } = kind;
+        let proto::RewardKind { kind, weight, use_value, cap, winsorize, role, joins } = kind;
         let role = decode_enum(&format!("goal.kinds[{i}].role"), role)?;
-        Ok(RewardKind { kind, weight, use_value, cap, winsorize, role })
+        let joins = decode_enum(&format!("goal.kinds[{i}].joins"), joins)?;
+        Ok(RewardKind { kind, weight, use_value, cap, winsorize, role, joins })
     };
     let kinds: Vec<RewardKind> = kinds.into_iter().enumerate().map(kind).collect::<FieldResult<_>>()?;
     Ok(Goal {

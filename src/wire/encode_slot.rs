@@ -127,13 +127,14 @@ pub(crate) fn schedule(Schedule { from_us, until_us }: Schedule) -> proto::Sched
 }
 
 fn encode_goal(goal: &Goal) -> proto::Goal {
-    let kind = |RewardKind { kind, weight, use_value, cap, winsorize, role }: &RewardKind| proto::RewardKind {
+    let kind = |RewardKind { kind, weight, use_value, cap, winsorize, role, joins }: &RewardKind| proto::RewardKind {
         kind: kind.clone(),
         weight: *weight,
         use_value: *use_value,
         cap: *cap,
         winsorize: *winsorize,
         role: encode_enum(*role),
+        joins: encode_enum(*joins),
     };
     proto::Goal {
         kinds: goal.kinds.iter().map(kind).collect(),

@@ -4,7 +4,10 @@ use super::{decode::FieldResult, proto};
 use crate::{
     bandit::{ClickModel, Expansion, Link, Sharing},
     engine::{AlertKind, Fallback, Reason, SeriesStep, SlotStage, ValueType},
-    slot::{Aggregation, Consent, ExplorationPreset, FieldError, KindRole, Learning, OnError, SlotKind, Unavailable},
+    slot::{
+        Aggregation, Consent, ExplorationPreset, FieldError, JoinRule, KindRole, Learning, OnError, ProfileFeatures,
+        SlotKind, Unavailable,
+    },
 };
 
 /// Enumeration of the domain that has a counterpart in the API.
@@ -65,6 +68,8 @@ same_names!(Consent, Consent, "a Consent", [Full, SessionOnly, None]);
 same_names!(Unavailable, UnavailableBecause, "an UnavailableBecause", [Paused, OutOfStock]);
 same_names!(Aggregation, Aggregation, "an Aggregation", [Sum, Max, Last]);
 same_names!(KindRole, KindRole, "a KindRole", [Click, Conversion, Revenue, Refund, Guardrail]);
+same_names!(JoinRule, JoinRule, "a JoinRule", [Item, Any]);
+same_names!(ProfileFeatures, ProfileFeatures, "a ProfileFeatures", [All, Session, None]);
 same_names!(SeriesStep, TimeStep, "a TimeStep", [FiveMinutes, Hour, Day]);
 same_names!(ValueType, ValueType, "a ValueType", [Number, Word, Flag, Words, Vector]);
 same_names!(
@@ -163,6 +168,8 @@ mod tests {
         check::<Unavailable>(2);
         check::<Aggregation>(3);
         check::<KindRole>(5);
+        check::<JoinRule>(2);
+        check::<ProfileFeatures>(3);
         check::<SeriesStep>(3);
         check::<ValueType>(5);
         check::<AlertKind>(10);

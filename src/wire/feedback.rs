@@ -1,9 +1,7 @@
 //! `FeedbackService`: reward events, in batches and as a stream.
 
-use std::{pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
@@ -16,15 +14,13 @@ use super::{
     },
     rewards,
     simulated::EventFilter,
+    stream::AnswerStream,
 };
 use crate::{
     metrics::Metrics,
     node::{Node, WriteError},
     slot::{FieldError, limits::EVENTS_MAX},
 };
-
-/// Greatest number of batches of one stream that may wait for the disk.
-const IN_FLIGHT: usize = 64;
 
 /// Hands a batch to the writer at once. The returned future waits for its results.
 fn submit(
@@ -85,7 +81,7 @@ impl FeedbackService for Api {
         Ok(Response::new(results.await?))
     }
 
-    type StreamRewardsStream = Pin<Box<dyn Stream<Item = Result<RecordRewardsResponse, Status>> + Send>>;
+    type StreamRewardsStream = AnswerStream<RecordRewardsResponse>;
 
     async fn stream_rewards(
         &self,
@@ -93,35 +89,8 @@ impl FeedbackService for Api {
     ) -> Result<Response<Self::StreamRewardsStream>, Status> {
         let (node, metrics) = (Arc::clone(self.node()?), Arc::clone(&self.metrics));
         let access = CallAccess::of(&request);
-        let mut requests = request.into_inner();
-        let (waiting, in_order) = mpsc::channel(IN_FLIGHT);
-        let mut failure = node.failure();
-        let draining = self.draining();
-        self.tasks().spawn(async move {
-            loop {
-                let next = tokio::select! {
-                    next = requests.next() => next,
-                    () = draining.cancelled() => Some(Err(error::write(&WriteError::Stopped))),
-                    _ = failure.changed() => Some(Err(error::write(&WriteError::Failed("the journal failed".into())))),
-                };
-                let submitted = match next {
-                    None => return,
-                    Some(Ok(request)) => submit(&node, &metrics, &access, request),
-                    Some(Err(status)) => Err(status),
-                };
-                let last = submitted.is_err();
-                // The receiver is gone if the caller is. What was submitted is recorded all the same.
-                if waiting.send(submitted).await.is_err() || last {
-                    return;
-                }
-            }
-        });
-        let answers = ReceiverStream::new(in_order).then(|submitted| async move {
-            match submitted {
-                Ok(results) => results.await,
-                Err(status) => Err(status),
-            }
-        });
-        Ok(Response::new(Box::pin(answers)))
+        let checked = Arc::clone(&node);
+        let answers = self.answer_in_order(&node, request, move |request| submit(&checked, &metrics, &access, request));
+        Ok(Response::new(answers))
     }
 }

@@ -9,7 +9,6 @@ use super::{
     Api,
     access::CallAccess,
     arms,
-    compare::AnswerStream,
     decode::{self, DecodedRequest},
     encode, error,
     figures::{
@@ -25,6 +24,7 @@ use super::{
     },
     report,
     slots::{page_of, page_size as size_of_page},
+    stream::AnswerStream,
 };
 use crate::{
     engine::{
@@ -188,6 +188,8 @@ impl InsightService for Api {
         let draw = rand::make_rng::<StdRng>().next_u64();
         let options = DecideOptions::new(DecisionId::new(view.number, now_us, draw), draw);
         let request = engine::Request { request_id: None, explain: true, ..request };
+        let mut request = request;
+        self.node()?.add_profile_features_to_trial(&mut request, &view, now_us);
         let view = view.at(now_us);
         let decided = run_long(view.definition.arms.len(), || decide(&view, request, options));
         let answer = encode::decision(&decided.decided, decided.explanation, Some(&view));

@@ -3,7 +3,8 @@
 //! * [`proto`]: the generated types, for clients, tests and benches.
 //! * `decode…`, `encode…`: conversions between messages and the domain's values. An incoming message is checked here,
 //!   once, and every error names its field.
-//! * `decision`, `feedback`, `slots`, `insight`: one file per service. `best_guess`: what other protocols need besides.
+//! * `decision`, `feedback`, `events`, `slots`, `insight`: one file per service. `best_guess`: what other protocols need
+//!   besides.
 //! * `enums`: the pairs of enumerations of the domain and of the API.
 //! * `error`: the only place that turns an error into a gRPC status.
 //! * [`schema`], `mask`, [`differences`]: walks over the fields of a slot, which read the protos' descriptors.
@@ -32,6 +33,7 @@ pub(crate) mod encode;
 pub(crate) mod encode_slot;
 pub(crate) mod enums;
 mod error;
+mod events;
 mod feedback;
 pub(crate) mod figures;
 mod insight;
@@ -42,9 +44,11 @@ pub mod proto;
 pub(crate) mod report;
 mod rewards;
 pub mod schema;
+mod shoppers;
 mod simulated;
 mod slots;
 mod steering;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod undecodable;

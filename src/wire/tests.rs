@@ -130,6 +130,7 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "controls.simulated",
         "controls.subject_limit",
         "controls.experiment",
+        "controls.profile_features",
         "controls.policy",
         "rules",
     ];

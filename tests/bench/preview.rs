@@ -51,8 +51,15 @@ type DecisionHistory = Vec<(i64, Arc<DecisionRecord>)>;
 /// Returns a slot that has learned, and its past decisions.
 fn learned_slot(model: ModelSpec) -> (State, DecisionHistory) {
     let arm = |i: usize| Arc::new(Arm::new(ArmId::parse("arm_id", &format!("arm-{i}")).unwrap()));
-    let kind =
-        RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None, role: None };
+    let kind = RewardKind {
+        kind: "click".into(),
+        weight: 1.0,
+        use_value: false,
+        cap: Some(1.0),
+        winsorize: None,
+        role: None,
+        joins: None,
+    };
     let goal = Goal { kinds: vec![kind], ..Goal::default() };
     let controls = Controls { holdout: Some(0.1), ..Controls::default() };
     let definition =

@@ -56,8 +56,15 @@ fn definition(model: ModelSpec) -> Definition {
             schedule: slotwise::slot::Schedule::default(),
         })
     };
-    let kind =
-        RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None, role: None };
+    let kind = RewardKind {
+        kind: "click".into(),
+        weight: 1.0,
+        use_value: false,
+        cap: Some(1.0),
+        winsorize: None,
+        role: None,
+        joins: None,
+    };
     let goal = Goal { kinds: vec![kind], window_us: 7 * 24 * 3_600_000_000, ..Goal::default() };
     let id = SlotId::parse("slot_id", "offers").unwrap();
     Definition { arms: (0..ARMS).map(arm).collect(), goal, model, ..Definition::new(id) }

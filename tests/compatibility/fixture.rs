@@ -7,12 +7,12 @@ use slotwise::{
     bandit::{ClickModel, Features, ModelSpec, Policy, Value},
     engine::{
         Availability, Body, Change, DecideOptions, DecisionId, DecisionRecord, Event, EventEffect, Request,
-        RequestCandidate, RewardEvent, State, Subject, decide, hash, plan,
+        RequestCandidate, RewardEvent, ShopperEvent, ShopperItem, ShopperView, State, Subject, decide, hash, plan,
     },
     journal::{Journal as _, LossPolicy, SqliteJournal},
     node::{encode_event, save_snapshot},
     slot::{
-        Arm, ArmId, Baseline, ChangeReason, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal,
+        Arm, ArmId, Baseline, ChangeReason, Comparand, Consent, Controls, Definition, Effect, ExplorationPreset, Goal,
         HeadStart, Learning, Mode, OnError, ProbabilityBounds, RewardKind, Rule, Schedule, SlotId, SlotKind,
         Stickiness, Unavailable, WarmUp,
     },
@@ -88,6 +88,7 @@ fn definition(id: &str) -> Definition {
         cap,
         winsorize,
         role: None,
+        joins: None,
     };
     let kinds = vec![kind("click", false, Some(1.0), None)];
     let goal = Goal { kinds, window_us: 30 * MINUTE_US, ..Goal::default() };
@@ -179,10 +180,11 @@ impl FixtureJournal {
             arm: ArmId::parse("arm_id", id).unwrap(),
             features: [("near".to_owned(), Value::Number(0.25))].into(),
         };
-        let request = Request {
+        let mut request = Request {
             slot: slot_id(slot),
             subject: subject(self.count),
             rule_subject: None,
+            matches: None,
             context,
             candidates: if slot == "ranking" { ["a", "dddd", "x", "y"].map(candidate).to_vec() } else { Vec::new() },
             count: 0,
@@ -193,6 +195,13 @@ impl FixtureJournal {
         };
         let state = self.state.slot(slot).unwrap();
         let view = state.view();
+        let profiles = self.state.profiles().unwrap();
+        let simulated = view.definition.controls.simulated();
+        ShopperView::find(&request.subject, simulated, self.at_us, |key| profiles.get(key).cloned()).add_features(
+            &mut request,
+            &view,
+            self.at_us,
+        );
         let id = DecisionId::new(view.number, self.at_us, random.other_word());
         let options = DecideOptions::new(id, random.word());
         let decided =
@@ -225,6 +234,41 @@ impl FixtureJournal {
         event_id
     }
 
+    /// Reports what a subject did after a decision, once for all slots.
+    fn report(&mut self, decided: &DecisionRecord, kind: &str, reverses: Option<String>) -> String {
+        self.count += 1;
+        let event_id = format!("event-{}", self.count);
+        let attributes: Features =
+            [("category", Value::Text("shoes".into())), ("price", Value::Number(40.0 + self.count as f64 % 7.0))]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into();
+        let item = |chosen: &slotwise::engine::ChosenArm| ShopperItem {
+            item: chosen.arm.clone(),
+            quantity: Some(2.0),
+            value: Some(9.5),
+            attributes: attributes.clone(),
+        };
+        let withdraws = self.count.is_multiple_of(50);
+        self.apply(Body::Shopper(Arc::new(ShopperEvent {
+            event_id: event_id.clone(),
+            kind: kind.into(),
+            subject: if withdraws { Subject::default() } else { decided.subject.clone() },
+            consent: if withdraws { Consent::None } else { Consent::Full },
+            withdrawn: if withdraws { decided.subject.clone() } else { Subject::default() },
+            simulated: false,
+            items: decided.chosen.iter().take(2).map(item).collect(),
+            attributes: Features::new(),
+            query: "red boots".into(),
+            value: None,
+            currency: Some("EUR".into()),
+            decisions: if self.count.is_multiple_of(3) { vec![decided.id] } else { Vec::new() },
+            time_us: self.at_us,
+            reverses,
+            keep_us: 180 * 24 * 60 * MINUTE_US,
+        })));
+        event_id
+    }
+
     fn traffic(&mut self, rounds: u64) {
         for round in 0..rounds {
             for slot in SLOTS {
@@ -235,6 +279,16 @@ impl FixtureJournal {
                     if round % 9 == 0 {
                         self.at_us += 1_000_000;
                         self.reward(&decided, "undo", None, false, Some(event));
+                    }
+                }
+                if round % 4 == 1 {
+                    let event = self.report(
+                        &decided,
+                        ["click", "buy", "purchase", "view"][usize::try_from(round % 16 / 4).unwrap()],
+                        None,
+                    );
+                    if round % 12 == 1 {
+                        self.report(&decided, "undo", Some(event));
                     }
                 }
                 if slot == "revenue" && round % 4 == 0 {
@@ -312,5 +366,13 @@ pub(crate) fn summary(state: &State) -> Json {
             (id.to_string(), figures)
         })
         .collect();
-    json!({ "position": state.position(), "at_us": state.at_us(), "slots": slots })
+    let profiles = state.profiles().map(slotwise::engine::ProfileStore::counts).unwrap_or_default();
+    json!({
+        "position": state.position(),
+        "at_us": state.at_us(),
+        "slots": slots,
+        "sessions": profiles.sessions,
+        "visitors": profiles.visitors,
+        "buyers": profiles.buyers,
+    })
 }

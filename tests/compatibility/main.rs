@@ -57,7 +57,12 @@ fn copy_of(fixture: &Path) -> tempfile::TempDir {
 
 fn fixtures() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = fs::read_dir(FIXTURES).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.sort();
+    // The last number of a name is the version of its snapshots.
+    found.sort_by_key(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let numbers = name.split('-').filter_map(|part| part.parse().ok());
+        (numbers.collect::<Vec<u32>>(), name.to_owned())
+    });
     found
 }
 
@@ -126,6 +131,7 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
                     ("scored", !decided.scored.is_empty()),
                     ("excluded", !decided.excluded.is_empty()),
                     ("best_expected", decided.best_expected > 0.0),
+                    ("matches", decided.matches.as_ref().is_some_and(|matches| !matches.is_empty())),
                     ("pseudonym", decided.subject.id.starts_with('~')),
                 ];
                 optional_parts.extend(parts.into_iter().filter_map(|(part, is)| is.then_some(part)));
@@ -145,9 +151,10 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
         "slot_reset",
         "decided",
         "rewarded",
+        "shopper",
     ];
     assert_eq!(kinds, every.map(str::to_owned).into(), "a kind was added: add a fixture that holds it");
-    assert_eq!(optional_parts.len(), 9, "decisions have only {optional_parts:?}");
+    assert_eq!(optional_parts.len(), 10, "decisions have only {optional_parts:?}");
     // Bytes 60 to 63 of the file are SQLite's `user_version`.
     let format = |folder: &Path| fs::read(folder.join("journal.sqlite3")).unwrap()[60..64].to_vec();
     let fresh = tempfile::tempdir().unwrap();

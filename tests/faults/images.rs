@@ -32,8 +32,15 @@ fn definition() -> Definition {
             schedule: slotwise::slot::Schedule::default(),
         })
     };
-    let kind =
-        RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None, role: None };
+    let kind = RewardKind {
+        kind: "click".into(),
+        weight: 1.0,
+        use_value: false,
+        cap: Some(1.0),
+        winsorize: None,
+        role: None,
+        joins: None,
+    };
     let goal = Goal { kinds: vec![kind], window_us: 200_000, ..Goal::default() };
     let id = SlotId::parse("slot_id", "offers").unwrap();
     Definition { arms: vec![arm("a"), arm("b")], goal, model: ModelSpec::linear(None, None), ..Definition::new(id) }
@@ -91,6 +98,7 @@ pub(crate) fn event(i: u64) -> Event {
                 request_fingerprint: 0,
                 client: String::new(),
                 scaled_floors: false,
+                matches: None,
             }))
         }
     };

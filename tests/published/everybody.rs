@@ -69,8 +69,15 @@ fn truths(money: bool) -> [f64; 3] {
 }
 
 fn definition(kind: JudgedSlot, slot: &SlotId) -> Definition {
-    let purchase =
-        RewardKind { kind: "purchase".into(), weight: 1.0, use_value: true, cap: None, winsorize: None, role: None };
+    let purchase = RewardKind {
+        kind: "purchase".into(),
+        weight: 1.0,
+        use_value: true,
+        cap: None,
+        winsorize: None,
+        role: None,
+        joins: None,
+    };
     let goal = Goal { window_us: 60 * SECOND_US, grace_period_us: Some(0), ..Goal::default() };
     Definition {
         arms: ARMS.iter().map(|id| Arc::new(Arm::new(ArmId::parse("arm_id", id).unwrap()))).collect(),

@@ -47,8 +47,15 @@ struct LifeAlarms {
 }
 
 fn definition(kind: LifeKind, slot: &SlotId) -> Definition {
-    let money =
-        RewardKind { kind: "purchase".into(), weight: 1.0, use_value: true, cap: None, winsorize: None, role: None };
+    let money = RewardKind {
+        kind: "purchase".into(),
+        weight: 1.0,
+        use_value: true,
+        cap: None,
+        winsorize: None,
+        role: None,
+        joins: None,
+    };
     let goal = Goal { window_us: 60 * SECOND_US, grace_period_us: Some(0), ..Goal::default() };
     Definition {
         arms: ARMS.iter().map(|id| Arc::new(Arm::new(ArmId::parse("arm_id", id).unwrap()))).collect(),

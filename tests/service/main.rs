@@ -14,6 +14,7 @@ mod demo;
 mod determinism;
 mod disk;
 mod documented_commands;
+mod events;
 mod examples;
 mod export;
 mod json;

@@ -36,7 +36,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("metrics", &["node", "engine"]),
     ("wire", &["access", "metrics", "node", "journal", "engine", "slot", "bandit", "stats"]),
     ("client", &["wire", "engine", "slot", "bandit"]),
-    ("config", &["access"]),
+    ("config", &["access", "slot"]),
     ("server", &["access", "chart", "config", "engine", "journal", "metrics", "node", "slot", "wire"]),
     (
         "cli",

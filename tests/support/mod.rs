@@ -218,8 +218,15 @@ pub fn arms(ids: &[&str]) -> Vec<Arm> {
 
 /// Returns an offer slot whose clicks count 1.
 pub fn slot(id: &str, ids: &[&str]) -> Slot {
-    let kind =
-        RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None, role: 0 };
+    let kind = RewardKind {
+        kind: "click".into(),
+        weight: 1.0,
+        use_value: false,
+        cap: Some(1.0),
+        winsorize: None,
+        role: 0,
+        joins: 0,
+    };
     Slot {
         slot_id: id.to_owned(),
         arms: arms(ids),

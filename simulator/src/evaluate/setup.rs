@@ -176,6 +176,7 @@ fn goal(log: &Log, document: &Goal) -> Goal {
         cap: None,
         winsorize: None,
         role: None,
+        joins: None,
     };
     let reward = match log.unit() {
         Some(unit) => RewardKind { cap: Some(unit), ..kind(REWARD, unit) },

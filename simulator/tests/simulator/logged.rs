@@ -52,6 +52,7 @@ fn shop() -> Definition {
         cap,
         winsorize: None,
         role: None,
+        joins: None,
     };
     Definition {
         arms: ["a", "b", "c"].map(arm).into(),

@@ -49,6 +49,7 @@ impl Shop {
             cap: Some(1.0),
             winsorize: None,
             role: None,
+            joins: None,
         };
         let purchase = RewardKind { kind: "purchase".into(), use_value: true, cap: None, ..click.clone() };
         let goal = Goal {

@@ -103,14 +103,19 @@ impl SlotState {
         for (id, own) in &decided.candidates {
             own_of.entry(id).or_insert(own);
         }
+        // A decision is rarely older than the revision that it meets here, which then is still kept.
+        let decided_by = decided.matches.as_ref().and_then(|_| self.definition_at(decided.revision));
+        let matched: SmallVec<[Option<Features>; 4]> =
+            decided.chosen.iter().map(|chosen| decided.matched_features(&chosen.arm, decided_by.as_deref())).collect();
         let found: SmallVec<[_; 4]> =
             decided.chosen.iter().map(|chosen| self.design.arms.find(chosen.arm.as_str())).collect();
         let features: SmallVec<[RowFeatures<'_>; 4]> = decided
             .chosen
             .iter()
             .zip(&found)
-            .map(|(chosen, found)| {
-                let own = own_of.get(&chosen.arm).copied();
+            .zip(&matched)
+            .map(|((chosen, found), matched)| {
+                let own = matched.as_ref().or(own_of.get(&chosen.arm).copied());
                 let attributes = found.and_then(|(_, position)| position).map(|at| &definition.arms[at].attributes);
                 RowFeatures {
                     context: &decided.context,

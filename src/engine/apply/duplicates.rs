@@ -5,7 +5,7 @@ use crate::{
         answer::{EventStatus, FirstEvent, RewardAnswer, RewardNote},
         event::RewardEvent,
         ids::{Hash128, hash},
-        pending::{EventRole, PendingDecision, ShownArm, subject_keys},
+        pending::{EventRole, PendingDecision, ShownArm, event_key, subject_keys},
         slot_state::SlotState,
     },
     slot::ArmId,
@@ -31,6 +31,19 @@ fn same_value(a: Option<f64>, b: Option<f64>) -> bool {
 }
 
 impl SlotState {
+    /// Returns `true` if an event of this id was accepted for a decision that is still known, or is remembered itself.
+    pub(in crate::engine) fn knows_event(&self, event_id: &str) -> bool {
+        let key = event_key(event_id);
+        self.decisions.find(|queue| queue.find_event(key).map(|known| known.0)).is_some()
+            || self.event_memory.find(key).is_some()
+    }
+
+    /// Counts and answers an event whose id a shopper event has used.
+    pub(in crate::engine) fn count_duplicate(&mut self, first: FirstEvent) -> RewardAnswer {
+        self.counters.add_event(EventStatus::Duplicate);
+        RewardAnswer::with_note(EventStatus::Duplicate, RewardNote::DifferentEvent(first))
+    }
+
     /// Returns the answer to an event whose id was accepted before, or `None` if it was not.
     pub(super) fn duplicate(&self, key: Hash128, event: &RewardEvent) -> Option<RewardAnswer> {
         let duplicate = EventStatus::Duplicate;

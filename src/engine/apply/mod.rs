@@ -5,6 +5,7 @@ mod duplicates;
 mod learning;
 mod outcomes;
 mod reward;
+mod shopper;
 mod timeout;
 
 use std::{
@@ -17,6 +18,7 @@ use super::{
     event::{Availability, Body},
     ledger::Step,
     outcome::OutcomeObserver,
+    shopper_effect::ShopperEffect,
     slot_state::{AVAILABILITY, ScaledFloors, SlotDesign, SlotState, upsert_arms},
 };
 use crate::slot::{Arm, ArmId, ChangeReason, Definition};
@@ -30,6 +32,8 @@ pub enum EventEffect {
     Decision,
     /// A reward event was processed.
     Reward(RewardAnswer),
+    /// A shopper event was processed.
+    Shopper(Box<ShopperEffect>),
 }
 
 impl SlotState {
@@ -101,7 +105,7 @@ impl SlotState {
                 return EventEffect::Decision;
             }
             // A reward was applied above, and the collection of slots applies the others.
-            Body::Rewarded(_) | Body::SlotCreated { .. } | Body::SlotDeleted { .. } => {}
+            Body::Rewarded(_) | Body::Shopper(_) | Body::SlotCreated { .. } | Body::SlotDeleted { .. } => {}
         }
         EventEffect::Change
     }
@@ -131,6 +135,7 @@ impl SlotState {
         if self.evaluation.traffic.floors != ScaledFloors::default() {
             Arc::make_mut(&mut self.evaluation).traffic.floors = ScaledFloors::default();
         }
+        self.decisions.pending.index_subjects(self.design.definition.goal.joins_any());
         if self.evaluation.arm_pairs.is_full() {
             Arc::make_mut(&mut self.evaluation).free_arm_places(&self.design);
         }

@@ -20,7 +20,22 @@ use crate::{
 /// Smallest tolerance for the clock of an event's reporter, microseconds. A goal's grace period may allow more.
 const CLOCK_SKEW_US: i64 = 5 * 60 * 1_000_000;
 
-fn unmatched(why: UnmatchedReason) -> RewardAnswer {
+/// Shown arm that a reward event belongs to.
+pub(super) struct LocatedReward {
+    pub(super) at: DecisionPlace,
+    decision: PendingDecision,
+    /// Index of the arm among those shown.
+    place: usize,
+}
+
+impl LocatedReward {
+    /// Index of the arm in the learner.
+    pub(super) fn arm(&self) -> u32 {
+        self.decision.shown[self.place].arm
+    }
+}
+
+pub(super) fn unmatched(why: UnmatchedReason) -> RewardAnswer {
     RewardAnswer::new(EventStatus::Unmatched(why))
 }
 
@@ -44,28 +59,8 @@ impl SlotState {
         if let Some(reversed) = &event.reverses {
             return self.reverse(at_us, key, event, reversed);
         }
-        let at = self.find_decision(at_us, event)?;
-        let mut decision = self.decisions.get(at).ok_or(unmatched(UnmatchedReason::Decision))?;
-        if self.is_late(at_us, event, at, &decision) {
-            return Err(self.late(at_us, event, Some(decision.at_us)));
-        }
-        let place = match &event.arm {
-            Some(arm) => {
-                let learned = self.design.arms.learned(arm.as_str());
-                let of_arm = |shown: &ShownArm| Some(shown.arm) == learned;
-                decision.shown.iter().position(of_arm).ok_or(unmatched(UnmatchedReason::Arm))?
-            }
-            None if decision.shown.len() == 1 => 0,
-            None => return Err(rejected(Rejection::ArmNeeded)),
-        };
-        if decision.events.len() >= EVENTS_PER_DECISION_MAX {
-            return Err(rejected(Rejection::TooManyEvents));
-        }
-        let kind = self.design.definition.goal.kind(&event.kind);
-        if kind.is_some_and(|kind| kind.use_value) && event.value.is_none() {
-            return Err(rejected(Rejection::ValueNeeded));
-        }
-        let counts = kind.is_some();
+        let LocatedReward { at, mut decision, place } = self.locate(at_us, event)?;
+        let counts = self.design.definition.goal.kind(&event.kind).is_some();
         let kind: Arc<str> = event.kind.as_str().into();
         let content = (!counts).then(|| (Arc::clone(&kind), event.value));
         decision.events.push(EventRecord { event: key, role: EventRole::Reward(decision.shown[place].arm), content });
@@ -99,6 +94,32 @@ impl SlotState {
         }
         let note = RewardNote::OtherKind { kind: event.kind.clone(), definition: Arc::clone(&self.design.definition) };
         Ok(RewardAnswer::with_note(EventStatus::Accepted, note))
+    }
+
+    /// Returns the decision and the shown arm that an event belongs to. Returns the answer if it cannot be counted.
+    pub(super) fn locate(&self, at_us: i64, event: &RewardEvent) -> Result<LocatedReward, RewardAnswer> {
+        let at = self.find_decision(at_us, event)?;
+        let decision = self.decisions.get(at).ok_or(unmatched(UnmatchedReason::Decision))?;
+        if self.is_late(at_us, event, at, &decision) {
+            return Err(self.late(at_us, event, Some(decision.at_us)));
+        }
+        let place = match &event.arm {
+            Some(arm) => {
+                let learned = self.design.arms.learned(arm.as_str());
+                let of_arm = |shown: &ShownArm| Some(shown.arm) == learned;
+                decision.shown.iter().position(of_arm).ok_or(unmatched(UnmatchedReason::Arm))?
+            }
+            None if decision.shown.len() == 1 => 0,
+            None => return Err(rejected(Rejection::ArmNeeded)),
+        };
+        if decision.events.len() >= EVENTS_PER_DECISION_MAX {
+            return Err(rejected(Rejection::TooManyEvents));
+        }
+        let kind = self.design.definition.goal.kind(&event.kind);
+        if kind.is_some_and(|kind| kind.use_value) && event.value.is_none() {
+            return Err(rejected(Rejection::ValueNeeded));
+        }
+        Ok(LocatedReward { at, decision, place })
     }
 
     /// Returns `true` if an event is too late for its decision: by its own time, or by the service's time if the
@@ -135,12 +156,12 @@ impl SlotState {
     }
 
     /// Tolerance for the clock of an event's reporter, microseconds.
-    fn clock_skew_us(&self) -> i64 {
+    pub(super) fn clock_skew_us(&self) -> i64 {
         self.design.definition.goal.grace_period_us().max(CLOCK_SKEW_US)
     }
 
     /// Returns the place of the decision that an event belongs to.
-    fn find_decision(&self, at_us: i64, event: &RewardEvent) -> Result<DecisionPlace, RewardAnswer> {
+    pub(super) fn find_decision(&self, at_us: i64, event: &RewardEvent) -> Result<DecisionPlace, RewardAnswer> {
         let Some(id) = event.decision else { return self.find_by_subject(at_us, event) };
         match self.decisions.find(|queue| queue.find(id)) {
             Some(at) => Ok(at),

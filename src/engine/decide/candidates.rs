@@ -36,7 +36,7 @@ pub(super) struct CandidateArm<'a> {
     pub(super) learned: Option<u32>,
     /// Place among the slot's arms, or `None` if the arm is not in the slot's definition.
     pub(super) position: Option<usize>,
-    /// Features of the arm in the request, or `None` if there are none.
+    /// Features of the arm in the request and of its match with the shopper, or `None` if there are none.
     pub(super) features: Option<&'a Features>,
     pub(super) attributes: Option<&'a Features>,
     /// Position in the baseline, from 1.
@@ -66,14 +66,19 @@ pub(super) fn candidates<'a>(
         _ if !already_shown.is_empty() && already_shown.contains(id) => Some(Exclusion::AlreadyShown),
         _ => None,
     };
-    if request.candidates.is_empty() { all_arms(view, availability) } else { listed(view, request, availability) }
+    if request.candidates.is_empty() {
+        all_arms(view, request, availability)
+    } else {
+        listed(view, request, availability)
+    }
 }
 
 /// Returns all arms of the slot in its order. The baseline is the order of those that are available.
-fn all_arms(
-    view: &SlotView,
+fn all_arms<'a>(
+    view: &'a SlotView,
+    request: &'a Request,
     availability: impl Fn(&ArmId, Option<&Arm>) -> Option<Exclusion>,
-) -> Vec<CandidateArm<'_>> {
+) -> Vec<CandidateArm<'a>> {
     let mut baseline_position = 0;
     let arms = view.definition.arms.iter().enumerate().map(|(position, arm)| {
         let exclusion = availability(&arm.id, Some(arm));
@@ -83,7 +88,7 @@ fn all_arms(
             arm: &arm.id,
             learned: view.arms.learned_at(position),
             position: Some(position),
-            features: None,
+            features: request.matches.as_ref().map(|matches| matches.features(position, &arm.id)),
             attributes: Some(&arm.attributes),
             baseline_position,
             exclusion,
@@ -101,7 +106,7 @@ fn listed<'a>(
     let definition = &*view.definition;
     let full = view.arms.names().len() >= LEARNED_ARMS_MAX;
     let mut baseline_position = 0;
-    let candidates = request.candidates.iter().map(|candidate| {
+    let candidates = request.candidates.iter().enumerate().map(|(place, candidate)| {
         let position = view.arms.position(candidate.arm.as_str());
         let learned = view.arms.learned(candidate.arm.as_str());
         let known = position.map(|position| definition.arms[position].as_ref());
@@ -115,7 +120,11 @@ fn listed<'a>(
             arm: &candidate.arm,
             learned,
             position,
-            features: Some(&candidate.features).filter(|features| !features.is_empty()),
+            features: Some(match &request.matches {
+                Some(matches) => matches.features(place, &candidate.arm),
+                None => &candidate.features,
+            })
+            .filter(|features| !features.is_empty()),
             attributes: known.map(|arm| &arm.attributes),
             baseline_position,
             exclusion,

@@ -28,6 +28,7 @@ mod rules;
 mod score_cache;
 mod scores;
 mod scoring;
+mod shopper;
 mod slate;
 
 pub(super) use self::explain::percent;
@@ -47,7 +48,7 @@ pub use self::{
     request::{Request, RequestCandidate},
 };
 use super::{
-    Exposure,
+    CandidateMatches, Exposure,
     decision_record::{DecisionRecord, ExcludedCandidate, SCORED_MAX, ScoredCandidate},
     view::SlotView,
 };
@@ -130,6 +131,7 @@ fn record(
         request_fingerprint: 0,
         client: request.client,
         scaled_floors: candidates.scaled_floors,
+        matches: request.matches.map(CandidateMatches::into_notable),
     }
 }
 

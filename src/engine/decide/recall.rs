@@ -104,7 +104,7 @@ fn candidate_explanations(
     let exclusions: BTreeMap<u32, &ExcludedCandidate> =
         decided.excluded.iter().map(|barred| (barred.candidate, barred)).collect();
     let moved_by = match view {
-        Some(view) if view.number == decided.id.slot() => features_that_move_now(view, decided, &arms),
+        Some(view) if view.number == decided.id.slot() => features_that_move_now(view, definition, decided, &arms),
         _ => vec![Vec::new(); arms.len()],
     };
     let explanations = arms.iter().zip(moved_by).zip(0_u32..).map(|((&arm, moved_by), i)| {
@@ -172,15 +172,22 @@ fn availability_text(past: &PastDefinition<'_>, decided: &DecisionRecord, arm: &
 }
 
 /// Returns the features that would move the mean of each recorded candidate now.
-fn features_that_move_now(view: &SlotView, decided: &DecisionRecord, arms: &[&ArmId]) -> Vec<Vec<(String, f64)>> {
-    let features = |i: usize| -> Option<&Features> {
-        decided.candidates.get(i).map(|(_, features)| features).filter(|features| !features.is_empty())
+fn features_that_move_now(
+    view: &SlotView,
+    definition: Option<&Definition>,
+    decided: &DecisionRecord,
+    arms: &[&ArmId],
+) -> Vec<Vec<(String, f64)>> {
+    let matches = decided.recall_matches(definition);
+    let features = |i: usize, arm: &ArmId| -> Option<&Features> {
+        let own = decided.candidates.get(i).map(|(_, features)| features);
+        matches.as_ref().map(|matches| matches.features(i, arm)).or(own).filter(|features| !features.is_empty())
     };
     let candidate = |(i, &arm)| CandidateArm {
         arm,
         learned: view.arms.learned(arm.as_str()),
         position: view.arms.position(arm.as_str()),
-        features: features(i),
+        features: features(i, arm),
         attributes: view.arm(arm.as_str()).map(|arm| &arm.attributes),
         baseline_position: 0,
         exclusion: None,

@@ -2,7 +2,7 @@
 
 use crate::{
     bandit::Features,
-    engine::{ids::hash, subject::Subject, view::SlotView},
+    engine::{ids::hash, profile::CandidateMatches, subject::Subject, view::SlotView},
     slot::{ArmId, Consent, SlotId},
 };
 
@@ -39,6 +39,9 @@ pub struct Request {
     /// Name that the client of the call authenticated as, or an empty text. It is recorded, and the decision does not
     /// depend on it.
     pub client: String,
+    /// Matches of the candidates with the shopper's profile, or `None` if no profile is used. See
+    /// [`ShopperView::add_features`](crate::engine::ShopperView::add_features).
+    pub matches: Option<CandidateMatches>,
 }
 
 impl Request {
@@ -55,6 +58,7 @@ impl Request {
             consent: None,
             explain: false,
             client: String::new(),
+            matches: None,
         }
     }
 

@@ -12,6 +12,7 @@ mod msgpack;
 mod queues;
 mod segment_keys;
 mod silence;
+mod subjects;
 #[cfg(test)]
 mod tests;
 mod unrewarded;
@@ -32,6 +33,7 @@ pub use segment_keys::SEGMENT_FEATURES_MAX;
 pub(super) use segment_keys::SegmentKeys;
 use silence::SilenceCursors;
 pub(super) use silence::{AGES, STRATA};
+use subjects::index_newest;
 pub(super) use unrewarded::UnrewardedLayout;
 
 use super::{
@@ -40,7 +42,7 @@ use super::{
     index::Index,
     subject::Subject,
 };
-use crate::{bandit::EncodedRows, slot::limits::SHOWINGS_MAX, stats::GROUPS};
+use crate::{bandit::EncodedRows, stats::GROUPS};
 
 /// Memory per decision besides its bytes: its pointer, the allocator's overhead, and its entry in the index.
 const OVERHEAD: u64 = 16 + 16 + 16;
@@ -71,9 +73,12 @@ pub(super) struct DecisionQueue {
     ids: Index,
     #[serde(skip)]
     events: Index,
-    /// The newest [`SHOWINGS_MAX`] decisions of each subject and arm.
+    /// The newest [`SHOWINGS_MAX`](crate::slot::limits::SHOWINGS_MAX) decisions of each subject and arm.
     #[serde(skip)]
     showings: Index,
+    /// All decisions of each subject, or `None` unless an event may join whatever a subject was shown last.
+    #[serde(skip)]
+    of_subjects: Option<Index>,
     /// Buffer in which decisions are encoded.
     #[serde(skip)]
     buffer: MessagePackWriter,
@@ -165,17 +170,16 @@ impl DecisionQueue {
             self.events.insert(record.event.word(), ordinal);
         }
         self.bytes += cost(&encoded, events.len(), subjects.len() * arms.len());
+        let first = self.queue.first();
+        if let Some(index) = &mut self.of_subjects {
+            for subject in subjects {
+                index_newest(index, subject.word(), ordinal, first);
+            }
+        }
         for &subject in subjects {
             for arm in arms.clone() {
                 let word = showing_word(subject, arm);
-                let (count, oldest) = self
-                    .showings
-                    .all(word, self.queue.first())
-                    .fold((0, ordinal), |(n, oldest), o| (n + 1, oldest.min(o)));
-                if count >= SHOWINGS_MAX {
-                    self.showings.remove(word, oldest);
-                }
-                self.showings.insert(word, ordinal);
+                index_newest(&mut self.showings, word, ordinal, first);
             }
         }
         self.queue.push(encoded);
@@ -208,6 +212,11 @@ impl DecisionQueue {
         for &subject in &keys.subjects {
             for &arm in &keys.arms {
                 self.showings.remove(showing_word(subject, arm), ordinal);
+            }
+        }
+        if let Some(index) = &mut self.of_subjects {
+            for subject in &keys.subjects {
+                index.remove(subject.word(), ordinal);
             }
         }
         self.bytes -= cost(&encoded, keys.events.len(), keys.subjects.len() * keys.arms.len());
@@ -323,7 +332,7 @@ impl DecisionQueue {
     }
 
     /// Returns the latest decision made by `until_us` that showed the arm to the subject's id. Only the newest
-    /// [`SHOWINGS_MAX`] showings are searched, which bounds the time that this takes.
+    /// [`SHOWINGS_MAX`](crate::slot::limits::SHOWINGS_MAX) showings are searched, which bounds the time that this takes.
     pub(super) fn find_latest_by_id(&self, subject: &Subject, arm: u32, until_us: i64) -> Option<u64> {
         let id = if subject.id.is_empty() { None } else { subject_keys(subject).next() };
         self.find_latest(id?, arm, until_us, |_| true)
@@ -340,7 +349,8 @@ impl DecisionQueue {
 
     /// Returns a copy without indices for a snapshot. It is cheap for any number of decisions.
     pub(super) fn without_indices(&self) -> Self {
-        let Self { queue, silence, dropped_us, bytes, ids: _, events: _, showings: _, buffer: _ } = self;
+        let Self { queue, silence, dropped_us, bytes, ids: _, events: _, showings: _, of_subjects: _, buffer: _ } =
+            self;
         Self { queue: queue.clone(), silence: *silence, dropped_us: *dropped_us, bytes: *bytes, ..Self::default() }
     }
 

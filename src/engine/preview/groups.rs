@@ -100,6 +100,14 @@ fn digest(decided: &DecisionRecord, count: u32, by_subject: bool) -> u128 {
         hash_text(&mut hasher, arm.as_str());
         hash_features(&mut hasher, own);
     }
+    if let Some(matches) = &decided.matches {
+        // Matches name candidates by their index, which among all arms depends on the revision.
+        hasher.write_u64(if decided.candidates.is_empty() { decided.revision } else { u64::MAX });
+        for found in matches {
+            hasher.write_u32(found.candidate);
+            hasher.write_u32(found.to_bits());
+        }
+    }
     hasher.write_u64(decided.already_shown.len() as u64);
     for arm in &decided.already_shown {
         hash_text(&mut hasher, arm.as_str());

@@ -36,7 +36,7 @@ use super::{
     subject::Subject,
     view::SlotView,
 };
-use crate::slot::{ArmId, Consent};
+use crate::slot::{ArmId, Consent, Definition};
 use groups::{RequestGroup, group_requests};
 pub use segments::PreviewSegment;
 use sides::{GroupForecast, SideForecast};
@@ -200,7 +200,7 @@ impl<'a> Previewer<'a> {
     fn add_group(&self, group: &RequestGroup, tally: &mut PreviewTally) {
         let decided = &*self.decisions[group.first].1;
         let rule_subject = self.rule_subjects.get(group.first).cloned();
-        let request = Request { rule_subject, ..request_of(decided, group.count) };
+        let request = Request { rule_subject, ..request_of(self.views.before, decided, group.count) };
         let cache = ScoreCache::default();
         let forecast = |view: &'a SlotView, side| {
             ForecastInput {
@@ -271,8 +271,14 @@ impl<'a> Previewer<'a> {
     }
 }
 
+/// Returns the definition that a decision was made by, or that of today if it is no longer kept.
+fn definition_of<'a>(view: &'a SlotView, decided: &DecisionRecord) -> &'a Definition {
+    let revision = view.revisions.iter().find(|revision| revision.number == decided.revision);
+    revision.map_or(&view.definition, |revision| &revision.definition)
+}
+
 /// Returns the request that a decision was made for, with this number of arms to show.
-fn request_of(decided: &DecisionRecord, count: u32) -> Request {
+fn request_of(view: &SlotView, decided: &DecisionRecord, count: u32) -> Request {
     let candidate =
         |(arm, features): &(ArmId, _)| RequestCandidate { arm: arm.clone(), features: Clone::clone(features) };
     Request {
@@ -280,6 +286,7 @@ fn request_of(decided: &DecisionRecord, count: u32) -> Request {
         context: decided.context.clone(),
         candidates: decided.candidates.iter().map(candidate).collect(),
         count,
+        matches: decided.recall_matches(Some(definition_of(view, decided))),
         // The recorded subject already lacks the ids that the request's consent excludes.
         consent: Some(Consent::Full),
         ..Request::new(decided.slot.clone())

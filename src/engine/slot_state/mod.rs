@@ -67,7 +67,7 @@ pub use traffic_watch::{ScaledFloors, TrafficWatch, WATCHED_CLIENTS_MAX, Watched
 use super::{decision_record::DecisionRecord, horizons::MemoryCounts, pending::DecisionQueues};
 use crate::{
     bandit::Learner,
-    slot::{Definition, Revision},
+    slot::{Arm, ArmId, Definition, Revision},
 };
 
 /// State of one slot. *Persisted.*
@@ -179,6 +179,12 @@ impl SlotState {
         &self.design.definition
     }
 
+    /// Returns the arm of this id, if the slot has it and it has attributes.
+    pub fn arm_with_attributes(&self, arm: &ArmId) -> Option<Arc<Arm>> {
+        let position = self.design.arms.position(arm.as_str())?;
+        self.design.definition.arms.get(position).filter(|arm| !arm.attributes.is_empty()).map(Arc::clone)
+    }
+
     /// The learner.
     pub fn learner(&self) -> &Learner {
         &self.learner
@@ -242,5 +248,6 @@ impl SlotState {
         self.design.rebuild();
         Arc::make_mut(&mut self.learner).rebuild();
         self.learned_subjects.rebuild();
+        self.decisions.pending.index_subjects(self.design.definition.goal.joins_any());
     }
 }

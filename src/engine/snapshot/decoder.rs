@@ -1,5 +1,7 @@
 //! Reader of snapshots.
 
+use std::sync::Arc;
+
 use serde::Deserialize as _;
 
 use super::{
@@ -128,6 +130,21 @@ impl SnapshotDecoder {
     fn add(&mut self, section: Section) -> bool {
         match (section, &mut self.slot) {
             (Section::Ledger(ledger), None) if self.sections == 0 => self.state.ledger = ledger,
+            (Section::Shoppers { ids, first }, None) if self.sections == 1 => {
+                self.state.slots.shoppers.ids = *ids;
+                self.state.slots.shoppers.ids.start_at(first);
+            }
+            (Section::ShopperEvents(events), None) if self.sections > 1 => {
+                for event in events {
+                    self.state.slots.shoppers.ids.restore(event);
+                }
+            }
+            (Section::Profiles(profiles), None) if self.sections > 1 => {
+                let store = self.state.slots.shoppers.profiles.get_or_insert_default();
+                for (key, profile) in profiles {
+                    store.put(key, Arc::new(profile));
+                }
+            }
             (Section::Slot { slot, mut state, firsts }, _) if self.sections > 0 => {
                 state.rebuild();
                 state.decisions.pending.start_at(firsts.pending);

@@ -10,7 +10,8 @@
 //! sections, each:
 //!   length     u64: of the body
 //!   checksum   u32: CRC-32 of the section's number (u32, from 0), the length and the body
-//!   body       MessagePack, structs by field name: first the ledger; then for each slot its state, followed by its
+//!   body       MessagePack, structs by field name: first the ledger; then the ids of shopper events and the
+//!              profiles, one chunk at a time; then for each slot its state, followed by its
 //!              pending and finished decisions, event ids, requests and exposure, one chunk at a time; last the end
 //! ```
 //!
@@ -31,7 +32,10 @@ use super::{
     decision_record::DecisionRecord,
     ledger::Ledger,
     pending::DecisionQueue,
-    slot_state::{ExposureEntry, RememberedEvent, SlotState},
+    profile::{ProfileKey, ShopperProfile},
+    shard::SlotShard,
+    shoppers::ShopperState,
+    slot_state::{EventMemory, ExposureEntry, RememberedEvent, SlotState},
     state::State,
 };
 use crate::slot::SlotId;
@@ -103,7 +107,8 @@ impl State {
     /// Returns a copy of the state for writing. This takes microseconds per slot, and per ten thousand pending
     /// decisions.
     pub fn freeze(&self) -> FrozenState {
-        let slots = self.slots().map(|(id, slot)| (id.clone(), slot.without_indices())).collect();
+        let slots: SlotShard = self.slots().map(|(id, slot)| (id.clone(), slot.without_indices())).collect();
+        let slots = SlotShard { shoppers: self.slots.shoppers.without_indices(), ..slots };
         FrozenState(Self { ledger: self.ledger.clone(), slots })
     }
 }
@@ -121,6 +126,9 @@ struct QueueStarts {
 #[derive(Serialize)]
 enum SectionRef<'a> {
     Ledger(&'a Ledger),
+    Shoppers { ids: &'a EventMemory, first: u64 },
+    ShopperEvents(&'a [RememberedEvent]),
+    Profiles(Vec<(ProfileKey, &'a ShopperProfile)>),
     Slot { slot: &'a SlotId, state: &'a SlotState, firsts: QueueStarts },
     Pending(Vec<&'a Bytes>),
     Finished(Vec<&'a Bytes>),
@@ -133,6 +141,9 @@ enum SectionRef<'a> {
 #[derive(Deserialize)]
 enum Section {
     Ledger(Ledger),
+    Shoppers { ids: Box<EventMemory>, first: u64 },
+    ShopperEvents(Vec<RememberedEvent>),
+    Profiles(Vec<(ProfileKey, ShopperProfile)>),
     Slot { slot: SlotId, state: Box<SlotState>, firsts: QueueStarts },
     Pending(Vec<ByteBuf>),
     Finished(Vec<ByteBuf>),
@@ -140,6 +151,19 @@ enum Section {
     Requests(Vec<(i64, Arc<DecisionRecord>)>),
     Exposure(Vec<Arc<ExposureEntry>>),
     End,
+}
+
+/// Sections of what shopper events changed beside the slots.
+fn sections_of_shoppers(shoppers: &ShopperState) -> impl Iterator<Item = SectionRef<'_>> {
+    let ShopperState { ids, profiles } = shoppers;
+    std::iter::once(SectionRef::Shoppers { ids, first: ids.queue().first() })
+        .chain(ids.queue().runs().map(SectionRef::ShopperEvents))
+        .chain(
+            profiles
+                .iter()
+                .flat_map(|profiles| profiles.parts())
+                .map(|part| SectionRef::Profiles(part.iter().map(|(key, profile)| (*key, &**profile)).collect())),
+        )
 }
 
 fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<Item = SectionRef<'a>> {
@@ -201,6 +225,7 @@ pub fn sections<'a>(
     origin: &Origin,
 ) -> impl Iterator<Item = Result<Vec<u8>, rmp_serde::encode::Error>> + use<'a> {
     let sections = std::iter::once(SectionRef::Ledger(&state.ledger))
+        .chain(sections_of_shoppers(&state.slots.shoppers))
         .chain(state.slots().flat_map(sections_of))
         .chain(std::iter::once(SectionRef::End));
     let framed = (0_u32..).zip(sections).map(|(number, section)| framed(number, &section));

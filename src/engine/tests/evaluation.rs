@@ -123,8 +123,15 @@ fn equal_arms_in_a_changing_world_are_not_called_confident_either() {
 #[test]
 fn equal_arms_that_earn_money_are_not_called_confident_either() {
     let mut definition = rates(&["a", "b"]);
-    definition.goal.kinds =
-        vec![RewardKind { kind: "buy".into(), weight: 1.0, use_value: true, cap: None, winsorize: None, role: None }];
+    definition.goal.kinds = vec![RewardKind {
+        kind: "buy".into(),
+        weight: 1.0,
+        use_value: true,
+        cap: None,
+        winsorize: None,
+        role: None,
+        joins: None,
+    }];
     definition.model = ModelSpec::normal_inverse_gamma(None, None, None, None);
     let runs = simulate_all(200, |seed| {
         simulate(&definition, 9_000 + seed, 2_000, false, |rng, _, _, _| {

@@ -150,6 +150,7 @@ fn a_refund_of_part_of_the_money_counts_as_long_as_a_reversal_does() {
             cap: None,
             winsorize: None,
             role: None,
+            joins: None,
         });
     });
     let bought = world.decide(for_subject(of("ann", "")));
@@ -166,8 +167,15 @@ fn a_refund_of_part_of_the_money_counts_as_long_as_a_reversal_does() {
 fn a_refund_joins_the_subject_s_purchase_before_its_session_s_later_showing() {
     let mut world = StateHarness::new(definition(&["a"]));
     world.update(|d| {
-        let refund =
-            RewardKind { kind: "refund".into(), weight: -0.5, use_value: true, cap: None, winsorize: None, role: None };
+        let refund = RewardKind {
+            kind: "refund".into(),
+            weight: -0.5,
+            use_value: true,
+            cap: None,
+            winsorize: None,
+            role: None,
+            joins: None,
+        };
         d.goal.kinds.push(refund);
     });
     let bought = world.decide(for_subject(of("ann", "tab1")));

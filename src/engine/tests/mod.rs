@@ -73,6 +73,7 @@ fn definition(arms: &[&str]) -> Definition {
         cap,
         winsorize: None,
         role: None,
+        joins: None,
     };
     let goal = Goal {
         kinds: vec![kind("click", 1.0, false, Some(1.0)), kind("buy", 0.5, true, None)],
@@ -149,7 +150,7 @@ impl StateHarness {
     fn ask(&mut self, event: RewardEvent) -> RewardAnswer {
         match self.apply(Body::Rewarded(Box::new(event))) {
             EventEffect::Reward(reply) => reply,
-            other @ (EventEffect::Change | EventEffect::Decision) => panic!("{other:?}"),
+            other @ (EventEffect::Change | EventEffect::Decision | EventEffect::Shopper(_)) => panic!("{other:?}"),
         }
     }
 

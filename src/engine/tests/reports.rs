@@ -44,6 +44,7 @@ fn winsorized_values_are_reported_as_they_came_and_as_they_were_learned() {
             cap: None,
             winsorize: Some(0.9),
             role: None,
+            joins: None,
         };
         d.goal.kinds = vec![kind];
     });
@@ -81,6 +82,7 @@ fn the_interval_of_money_waits_for_enough_purchases() {
             cap: None,
             winsorize: None,
             role: None,
+            joins: None,
         };
         d.goal.kinds = vec![kind("buy", 1.0), kind("refund", -1.0)];
     });

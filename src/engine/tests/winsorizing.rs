@@ -14,6 +14,7 @@ fn winsorized_world() -> StateHarness {
             cap: None,
             winsorize: Some(0.99),
             role: None,
+            joins: None,
         };
         d.goal.kinds = vec![kind];
         d.model = ModelSpec::linear(None, None);

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     bandit::Policy,
-    slot::{ArmId, Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp},
+    slot::{
+        ArmId, Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, ProfileFeatures, Stickiness,
+        WarmUp,
+    },
 };
 
 pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls> {
@@ -33,6 +36,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls>
         simulated,
         subject_limit,
         experiment,
+        profile_features,
     } = controls;
     Ok(Controls {
         exploration,
@@ -55,6 +59,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls>
         simulated,
         subject_limit,
         experiment,
+        profile_features: ProfileFeatures::from_optional(profile_features, 0)?,
     })
 }
 
@@ -128,6 +133,7 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         simulated,
         subject_limit,
         experiment,
+        profile_features,
     } = controls;
     log::Controls {
         exploration: *exploration,
@@ -150,6 +156,7 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         simulated: *simulated,
         subject_limit: *subject_limit,
         experiment: experiment.clone(),
+        profile_features: optional_number(*profile_features, 0),
     }
 }
 

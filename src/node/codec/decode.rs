@@ -9,13 +9,14 @@ use super::{
     log,
     numbers::Numbered as _,
     patch::decode_patch,
+    shopper::decode_shopper,
 };
 use crate::node::subjects::key::to_text;
 use crate::{
     bandit::{Features, Value},
     engine::{
-        Availability, Body, ChosenArm, DecisionId, DecisionRecord, Event, ExcludedCandidate, Fallback, Reason,
-        RewardEvent, ScoredCandidate, Subject,
+        Availability, Body, CandidateMatch, ChosenArm, DecisionId, DecisionRecord, Event, ExcludedCandidate, Fallback,
+        Reason, RewardEvent, ScoredCandidate, Subject,
     },
     slot::{Actor, ArmId, ChangeReason, SlotId, Unavailable},
 };
@@ -34,7 +35,7 @@ fn parse_arm_ids(texts: &[String]) -> DecodeResult<Vec<ArmId>> {
     texts.iter().map(|text| parse_arm_id(text)).collect()
 }
 
-fn non_empty(text: String) -> Option<String> {
+pub(super) fn non_empty(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
@@ -80,6 +81,7 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
         }
         In::Decided(decided) => Body::Decided(Arc::new(decode_decided(decided)?)),
         In::Rewarded(rewarded) => Body::Rewarded(Box::new(decode_rewarded(rewarded)?)),
+        In::Shopper(event) => Body::Shopper(Arc::new(decode_shopper(event)?)),
     })
 }
 
@@ -117,7 +119,7 @@ fn decode_value(value: Option<log::Value>) -> DecodeResult<Value> {
     })
 }
 
-fn decode_subject(subject: Option<log::Subject>) -> DecodeResult<Subject> {
+pub(super) fn decode_subject(subject: Option<log::Subject>) -> DecodeResult<Subject> {
     let log::Subject { id, session_id, pseudonym, session_pseudonym } = subject.unwrap_or_default();
     let part = |text: String, pseudonym: &[u8]| match pseudonym {
         [] => Ok(text),
@@ -126,7 +128,7 @@ fn decode_subject(subject: Option<log::Subject>) -> DecodeResult<Subject> {
     Ok(Subject { id: part(id, &pseudonym)?, session_id: part(session_id, &session_pseudonym)? })
 }
 
-fn decode_decision_id(bytes: &[u8]) -> DecodeResult<DecisionId> {
+pub(super) fn decode_decision_id(bytes: &[u8]) -> DecodeResult<DecisionId> {
     DecisionId::from_bytes(bytes).ok_or(DecodeError::Length("a decision id"))
 }
 
@@ -159,6 +161,9 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<DecisionRecord> {
         request_fingerprint,
         client,
         scaled_floors,
+        matched,
+        match_candidate,
+        match_bits,
     } = decided;
     Ok(DecisionRecord {
         slot: parse_slot_id(&slot)?,
@@ -187,7 +192,15 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<DecisionRecord> {
         request_fingerprint,
         client,
         scaled_floors,
+        matches: matched.then(|| decode_matches(&match_candidate, &match_bits)).transpose()?,
     })
+}
+
+fn decode_matches(candidates: &[u32], bits: &[u32]) -> DecodeResult<Vec<CandidateMatch>> {
+    if bits.len() != candidates.len() {
+        return Err(DecodeError::UnequalLists("the matches of the candidates"));
+    }
+    Ok(candidates.iter().zip(bits).map(|(&candidate, &bits)| CandidateMatch::from_bits(candidate, bits)).collect())
 }
 
 fn decode_scored(

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, PortfolioSpec, Sharing},
     slot::{
-        Aggregation, Arm, Comparand, Consent, Definition, Effect, Goal, KindRole, Learning, OnError, RewardKind, Rule,
-        Schedule, SlotKind, Unavailable,
+        Aggregation, Arm, Comparand, Consent, Definition, Effect, Goal, JoinRule, KindRole, Learning, OnError,
+        RewardKind, Rule, Schedule, SlotKind, Unavailable,
     },
 };
 
@@ -81,8 +81,9 @@ fn decode_goal(goal: Option<log::Goal>) -> DecodeResult<Goal> {
         reversal_window_us,
         currency,
     } = goal.ok_or_else(|| DecodeError::missing("the goal"))?;
-    let kind = |log::RewardKind { kind, weight, use_value, cap, winsorize, role }| {
-        Ok(RewardKind { kind, weight, use_value, cap, winsorize, role: KindRole::from_optional(role, 0)? })
+    let kind = |log::RewardKind { kind, weight, use_value, cap, winsorize, role, joins }| {
+        let (role, joins) = (KindRole::from_optional(role, 0)?, JoinRule::from_optional(joins, 0)?);
+        Ok(RewardKind { kind, weight, use_value, cap, winsorize, role, joins })
     };
     Ok(Goal {
         kinds: kinds.into_iter().map(kind).collect::<DecodeResult<_>>()?,

@@ -1,5 +1,6 @@
 //! Encoding of events to the journal's messages.
 
+use super::shopper::encode_shopper;
 use super::{
     encode_slot::{encode_arm, encode_definition, encode_schedule},
     log,
@@ -16,13 +17,13 @@ use crate::{
 pub(super) fn encode_event(event: &Event) -> log::Event {
     let actor = event.body.why().map(|why| &why.actor).filter(|actor| !actor.is_empty());
     // Kinds that are older than the name of the kind leave it out, so that they are written as they always were.
-    let named = matches!(event.body, Body::SlotPatched { .. });
+    let named = matches!(event.body, Body::SlotPatched { .. } | Body::Shopper(_));
     log::Event {
         at_us: event.at_us,
         body: Some(encode_body(&event.body)),
         actor: actor.map(encode_actor),
         kind: if named { event.body.kind().to_owned() } else { String::new() },
-        slot_id: if named { event.body.slot().to_string() } else { String::new() },
+        slot_id: if named { event.body.slot().map(SlotId::to_string).unwrap_or_default() } else { String::new() },
         skippable: false,
     }
 }
@@ -80,6 +81,7 @@ fn encode_body(body: &Body) -> log::event::Body {
         }
         Body::Decided(decided) => Out::Decided(encode_decided(decided)),
         Body::Rewarded(rewarded) => Out::Rewarded(encode_rewarded(rewarded)),
+        Body::Shopper(event) => Out::Shopper(encode_shopper(event)),
     }
 }
 
@@ -99,7 +101,7 @@ fn encode_value(value: &Value) -> log::Value {
     log::Value { value: Some(value) }
 }
 
-fn encode_subject(subject: &Subject) -> Option<log::Subject> {
+pub(super) fn encode_subject(subject: &Subject) -> Option<log::Subject> {
     // A pseudonym is stored as its 16 bytes. Any other text is stored as it is.
     let part = |text: &str| match to_bytes(text) {
         Some(bytes) => (String::new(), bytes.to_vec()),
@@ -143,6 +145,9 @@ fn encode_decided(decided: &DecisionRecord) -> log::Decided {
         request_fingerprint: decided.request_fingerprint,
         client: decided.client.clone(),
         scaled_floors: decided.scaled_floors,
+        matched: decided.matches.is_some(),
+        match_candidate: decided.matches.iter().flatten().map(|found| found.candidate).collect(),
+        match_bits: decided.matches.iter().flatten().map(|found| found.to_bits()).collect(),
     }
 }
 

@@ -53,6 +53,7 @@ fn encode_goal(goal: &Goal) -> log::Goal {
         cap: kind.cap,
         winsorize: kind.winsorize,
         role: optional_number(kind.role, 0),
+        joins: optional_number(kind.joins, 0),
     };
     log::Goal {
         kinds: goal.kinds.iter().map(kind).collect(),

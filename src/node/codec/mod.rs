@@ -2,7 +2,7 @@
 //!
 //! * `encode`, `encode_slot`: from events to messages.
 //! * `decode`, `decode_slot`: from messages to events.
-//! * `controls`, `patch`, `payload`: both ways, for the parts that both need.
+//! * `controls`, `patch`, `payload`, `shopper`: both ways, for the parts that both need.
 //! * `numbers`: the numbers of enumerations.
 //!
 //! Only this module names the journal's generated types. Encoding cannot fail. Decoding checks everything, because
@@ -17,6 +17,7 @@ mod error;
 mod numbers;
 mod patch;
 mod payload;
+mod shopper;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use prost::Message as _;
 use crate::{
     engine::{Body, Event},
     journal::Record,
+    slot::SlotId,
 };
 
 pub use error::DecodeError;
@@ -50,7 +52,7 @@ pub fn encode(event: &Event) -> Record {
     Record {
         at_us: event.at_us,
         kind: body.kind(),
-        slot: body.slot().to_string(),
+        slot: body.slot().map(SlotId::to_string).unwrap_or_default(),
         decision: body.decision().map(|id| id.to_string()),
         body: encode::encode_event(event).encode_to_vec(),
     }

@@ -6,7 +6,10 @@ use super::error::DecodeError;
 use crate::{
     bandit::{ClickModel, Expansion, Link, Sharing},
     engine::{Fallback, Reason},
-    slot::{Aggregation, Consent, ExplorationPreset, KindRole, Learning, OnError, SlotKind, Unavailable},
+    slot::{
+        Aggregation, Consent, ExplorationPreset, JoinRule, KindRole, Learning, OnError, ProfileFeatures, SlotKind,
+        Unavailable,
+    },
 };
 
 /// Enumeration that the journal stores as a number.
@@ -58,6 +61,8 @@ numbered!(Consent, "the consent", { Full = 1, SessionOnly = 2, None = 3 });
 numbered!(Unavailable, "the reason why an arm is not available", { Paused = 1, OutOfStock = 2 });
 numbered!(Aggregation, "the aggregation", { Sum = 1, Max = 2, Last = 3 });
 numbered!(KindRole, "the role of a kind", { Click = 1, Conversion = 2, Revenue = 3, Refund = 4, Guardrail = 5 });
+numbered!(JoinRule, "the rule by which a kind joins", { Item = 1, Any = 2 });
+numbered!(ProfileFeatures, "the profile features", { All = 1, Session = 2, None = 3 });
 numbered!(Learning, "the moment of learning", { Eager = 0, AtClose = 1 });
 numbered!(ClickModel, "the click model", { None = 0, PositionBased = 1, Cascade = 2 });
 numbered!(Link, "the link", { Identity = 0, Logit = 1 });

@@ -73,11 +73,12 @@ pub(super) const COLUMNS: &[ExportColumn] = &[
     column(
         "candidates",
         "list",
-        "Candidates of the request, each {arm, features}. Empty means every arm that the slot had available at this revision.",
+        "Candidates of the request, each {arm, features}, with the features of its match with the shopper's profile. Empty means every arm that the slot had available at this revision, and no profile.",
         |row| {
             let candidate =
                 |(arm, features)| CandidateCell { arm: ArmId::as_str(arm), features: FeatureCell(features) };
-            json(&row.decided.candidates.iter().map(|(arm, own)| candidate((arm, own))).collect::<Vec<_>>())
+            let listed = row.candidates();
+            json(&listed.iter().map(|(arm, features)| candidate((arm, features))).collect::<Vec<_>>())
         },
     ),
     column("already_shown", "list", "Arms left out because the same call had shown them in another slot.", |row| {

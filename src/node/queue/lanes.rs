@@ -110,6 +110,11 @@ impl Lanes {
         waiting_subjects(slot, subject).filter_map(|key| self.subjects.get(&key).copied()).max()
     }
 
+    /// Numbers of the slots whose decisions wait.
+    pub(super) fn waiting_slots(&self) -> impl Iterator<Item = u32> + '_ {
+        self.by_slot.keys().copied()
+    }
+
     /// The ticket of a slot's newest waiting decision.
     pub(super) fn last_ticket(&self, slot: u32) -> Option<u64> {
         Some(self.by_slot.get(&slot)?.back()?.ticket)

@@ -11,6 +11,7 @@
 //! The limits are explained in [`admission`](super::admission).
 
 mod lanes;
+mod shoppers;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ use crate::{
     slot::SlotId,
 };
 pub(super) use lanes::{DecisionReply, TakenCounts};
+pub(super) use shoppers::{EventReply, ShopperBatch, ShopperReply};
 use state::QueueState;
 
 /// Channel to the caller that waits for the outcomes of a batch of rewards.
@@ -55,6 +57,7 @@ pub(super) enum SoloCommand {
 #[derive(Debug)]
 enum ExpressItem {
     Rewards(Vec<RewardRequest>, RewardReply),
+    Shoppers(ShopperBatch),
     SoloCommand(SoloCommand),
 }
 
@@ -87,10 +90,11 @@ pub(super) struct QueuedBatch {
     /// Number of these decisions by slot.
     pub(super) counts: TakenCounts,
     pub(super) rewards: Vec<(Vec<RewardRequest>, RewardReply)>,
+    pub(super) shoppers: Vec<ShopperBatch>,
     /// Done after the rest is written.
     pub(super) single: Option<SoloCommand>,
-    /// Rewards of decisions that cannot be written now.
-    pub(super) refused: Vec<RewardReply>,
+    /// Callers whose events belong to decisions that cannot be written now.
+    pub(super) refused: Vec<EventReply>,
 }
 
 /// Reason why the writer was woken.
@@ -325,12 +329,13 @@ impl Queue {
     }
 
     /// Takes out all rewards and changes that wait, so that the writer can refuse them.
-    pub(super) fn drain_express(&self) -> (Vec<RewardReply>, Vec<SoloCommand>) {
+    pub(super) fn drain_express(&self) -> (Vec<EventReply>, Vec<SoloCommand>) {
         let mut inner = self.lock();
         let (mut rewards, mut singles) = (Vec::new(), Vec::new());
         for passenger in std::mem::take(&mut inner.express) {
             match passenger.what {
-                ExpressItem::Rewards(_, reply) => rewards.push(reply),
+                ExpressItem::Rewards(_, reply) => rewards.push(EventReply::Rewards(reply)),
+                ExpressItem::Shoppers(batch) => rewards.push(EventReply::Shoppers(batch.reply)),
                 ExpressItem::SoloCommand(single) => singles.push(single),
             }
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::{
-    BatchLimits, ExpressEntry, ExpressItem, QueuedBatch, WriteError,
+    BatchLimits, EventReply, ExpressEntry, ExpressItem, QueuedBatch, WriteError,
     admission::{self, DECISION_BYTES_MAX, WAIT_MAX, WriterPace},
     lanes::Lanes,
 };
@@ -95,7 +95,12 @@ impl QueueState {
                     events += passenger.events;
                     taken.rewards.push((rewards, reply));
                 }
-                ExpressItem::Rewards(_, reply) => taken.refused.push(reply),
+                ExpressItem::Shoppers(batch) if met => {
+                    events += passenger.events;
+                    taken.shoppers.push(batch);
+                }
+                ExpressItem::Rewards(_, reply) => taken.refused.push(EventReply::Rewards(reply)),
+                ExpressItem::Shoppers(batch) => taken.refused.push(EventReply::Shoppers(batch.reply)),
                 // A look into the past that finds decisions unwritten sees what is written.
                 ExpressItem::SoloCommand(single) => {
                     self.singles -= 1;

@@ -68,6 +68,7 @@ impl Mask {
         } else if let Body::Rewarded(rewarded) = &mut event.body {
             key.mask(&mut rewarded.subject);
         }
+        // Shopper events are younger than pseudonyms, so they never hold an id.
     }
 }
 
@@ -187,8 +188,12 @@ impl Subjects {
                 }
             }
         }
-        let [id, session_id] = pseudonyms.map(|bytes| bytes.as_ref().map(key::to_text).unwrap_or_default());
-        Subject { id, session_id }
+        to_subject(pseudonyms)
+    }
+
+    /// The pseudonym of a subject, whose ids are not remembered.
+    pub(in crate::node) fn unnamed_pseudonym(&self, subject: &Subject) -> Subject {
+        to_subject(self.key.pseudonyms(subject))
     }
 
     /// The pseudonym of a subject, whose ids are not remembered.
@@ -220,6 +225,11 @@ impl Subjects {
         let rows = self.key.pseudonyms(subject).into_iter().flatten().collect();
         self.table.as_ref().map_or(Ok(()), |table| table.forget(rows))
     }
+}
+
+fn to_subject(pseudonyms: [Option<key::PseudonymBytes>; 2]) -> Subject {
+    let [id, session_id] = pseudonyms.map(|bytes| bytes.as_ref().map(key::to_text).unwrap_or_default());
+    Subject { id, session_id }
 }
 
 /// Ids of a folder that is only read, by pseudonym.

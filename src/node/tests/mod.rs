@@ -64,8 +64,15 @@ fn definition() -> Definition {
             schedule: crate::slot::Schedule::default(),
         })
     };
-    let kind =
-        RewardKind { kind: "click".into(), weight: 1.0, use_value: false, cap: Some(1.0), winsorize: None, role: None };
+    let kind = RewardKind {
+        kind: "click".into(),
+        weight: 1.0,
+        use_value: false,
+        cap: Some(1.0),
+        winsorize: None,
+        role: None,
+        joins: None,
+    };
     let goal = Goal { kinds: vec![kind], window_us: DAY_US, ..Goal::default() };
     Definition { arms: vec![arm("a"), arm("b")], goal, ..Definition::new(slot_id()) }
 }
@@ -75,6 +82,7 @@ fn request(request_id: Option<&str>) -> Request {
         slot: slot_id(),
         subject: Subject::default(),
         rule_subject: None,
+        matches: None,
         context: crate::bandit::Features::new(),
         candidates: Vec::new(),
         count: 0,

@@ -84,7 +84,7 @@ async fn consent_is_looked_at_before_any_id_is_kept() {
     let world = TestNode::new();
     let node = world.open();
     create(&node).await;
-    for consent in [crate::slot::Consent::None, crate::slot::Consent::SessionOnly] {
+    for consent in [Consent::None, Consent::SessionOnly] {
         let request = Request { subject: subject(ID, ""), consent: Some(consent), ..request(None) };
         let decided = node.decide(vec![request], false, &|| false).await.unwrap().remove(0).unwrap().decided;
         assert_eq!(decided.subject, Subject::default());

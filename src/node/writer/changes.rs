@@ -111,7 +111,7 @@ impl Writer {
         if !events.is_empty() {
             self.write(&events)?;
         }
-        let changed = events.iter().map(|event| event.body.slot());
+        let changed = events.iter().filter_map(|event| event.body.slot());
         let revision = |slot: &SlotId| Some((slot.clone(), self.state.slot(slot.as_str())?.revision_number()));
         Ok(changed.filter_map(revision).collect())
     }

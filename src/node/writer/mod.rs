@@ -1,9 +1,12 @@
 //! The one thread that writes: commits batches, applies them, publishes what changed.
 
 mod changes;
+mod publish;
 mod rewards;
+mod shoppers;
 
 pub use rewards::RewardRequest;
+pub use shoppers::ShopperRequest;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,10 +48,19 @@ pub enum ChangeFailure {
 }
 
 pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand, Drafted};
+pub(super) use shoppers::ItemArms;
+use shoppers::{WaitingShoppers, answer_shoppers};
 
 /// A batch of rewards whose callers wait: for each event the outcome that is known already, or `None` if the next
 /// applied event is its own.
 type WaitingRewards = (Vec<Option<RewardAnswer>>, RewardReply);
+
+/// Callers that wait for the outcomes of a batch.
+#[derive(Default)]
+struct WaitingCallers {
+    rewards: Vec<WaitingRewards>,
+    shoppers: Vec<WaitingShoppers>,
+}
 
 /// The writer's side of a node.
 pub(super) struct Writer {
@@ -65,6 +77,8 @@ pub(super) struct Writer {
     /// Slots of which a view for decisions alone is published. `true` for those that had an event since the writer last
     /// looked.
     pub(super) partly_published: BTreeMap<SlotId, bool>,
+    /// Arms of the items that shopper events name.
+    pub(super) items: ItemArms,
 }
 
 /// Pace of the waiting decisions once a full disk has free space again.
@@ -142,21 +156,25 @@ impl Writer {
     fn step(&mut self) {
         let begun = self.shared.stopwatch();
         let portion = self.portion();
-        let QueuedBatch { decisions, counts, rewards, single, refused } = self.shared.queue.take(portion);
+        let QueuedBatch { decisions, counts, rewards, shoppers, single, refused } = self.shared.queue.take(portion);
         for reply in refused {
-            // A caller that no longer waits does not need the answer.
-            drop(reply.send(Err(WriteError::Journal(AppendError::Full { file: self.journal.file().to_owned() }))));
+            reply.refuse(WriteError::Journal(AppendError::Full { file: self.journal.file().to_owned() }));
         }
         let at_us = self.now_us();
         let mut events: Vec<Event> =
             decisions.into_iter().map(|decided| Event { at_us, body: Body::Decided(decided) }).collect();
-        let waiting: Vec<WaitingRewards> = rewards
+        let rewards: Vec<WaitingRewards> = rewards
             .into_iter()
             .map(|(rewards, reply)| (self.resolve_all(rewards, at_us, &mut events), reply))
             .collect();
-        if !events.is_empty() || !waiting.is_empty() {
-            self.commit(&events, &counts, waiting);
+        let (previews, shoppers): (Vec<_>, Vec<_>) = shoppers.into_iter().partition(|batch| batch.validate_only);
+        let shoppers = self.resolve_shoppers(shoppers, at_us, &mut events);
+        if !events.is_empty() || !rewards.is_empty() || !shoppers.is_empty() {
+            self.commit(&events, &counts, WaitingCallers { rewards, shoppers });
             self.shared.queue.measure(events.len(), begun.seconds());
+        }
+        for preview in previews {
+            self.preview_shoppers(preview);
         }
         match single {
             None => {}
@@ -190,7 +208,13 @@ impl Writer {
             .iter()
             .map(|event| {
                 let applied = self.state.apply(event);
-                touched.insert(event.body.slot().clone());
+                touched.extend(event.body.slot().cloned());
+                if let EventEffect::Shopper(effect) = &applied {
+                    touched.extend(effect.slots.keys().cloned());
+                    self.publish_profiles(effect);
+                } else if applied == EventEffect::Change {
+                    self.items.clear();
+                }
                 applied
             })
             .collect();
@@ -237,7 +261,7 @@ impl Writer {
         let at_us = self.now_us();
         let events: Vec<Event> =
             decisions.into_iter().map(|decided| Event { at_us, body: Body::Decided(decided) }).collect();
-        self.commit(&events, &counts, Vec::new());
+        self.commit(&events, &counts, WaitingCallers::default());
     }
 
     /// Looks whether the journal's files are still in their place.
@@ -258,41 +282,8 @@ impl Writer {
         }
     }
 
-    /// Publishes a slot that changed. While it has traffic, the view has what decisions need, because the next event would
-    /// have to copy everything else before it learns.
-    fn publish(&mut self, slot: &SlotId) {
-        if let Some(state) = self.state.slot(slot.as_str()) {
-            let view = if let Some(view) = state.view_for_decisions() {
-                self.partly_published.insert(slot.clone(), true);
-                view
-            } else {
-                self.partly_published.remove(slot);
-                state.view()
-            };
-            self.shared.views.insert(slot.clone(), Arc::new(view));
-        } else {
-            self.partly_published.remove(slot);
-            self.shared.views.remove(slot);
-            self.shared.observer.slot_deleted(slot.as_str());
-        }
-    }
-
-    /// Publishes the slots in full that had no event since the last call: their evidence fades with time, so that any model
-    /// may come to decide.
-    fn publish_idle(&mut self) {
-        let idle: Vec<SlotId> =
-            self.partly_published.iter().filter(|(_, active)| !**active).map(|(slot, _)| slot.clone()).collect();
-        self.partly_published.values_mut().for_each(|active| *active = false);
-        for slot in idle {
-            self.partly_published.remove(&slot);
-            if let Some(state) = self.state.slot(slot.as_str()) {
-                self.shared.views.insert(slot, Arc::new(state.view()));
-            }
-        }
-    }
-
     /// Writes a batch and tells its callers.
-    fn commit(&mut self, events: &[Event], counts: &TakenCounts, waiting: Vec<WaitingRewards>) {
+    fn commit(&mut self, events: &[Event], counts: &TakenCounts, waiting: WaitingCallers) {
         let written = self.write(events);
         match &written {
             Ok(applied) => {
@@ -303,9 +294,9 @@ impl Writer {
         }
         let mut outcomes = written.as_ref().ok().into_iter().flatten().filter_map(|applied| match applied {
             EventEffect::Reward(answer) => Some(answer.clone()),
-            EventEffect::Change | EventEffect::Decision => None,
+            EventEffect::Change | EventEffect::Decision | EventEffect::Shopper(_) => None,
         });
-        for (known, reply) in waiting {
+        for (known, reply) in waiting.rewards {
             let results = match &written {
                 Err(why) => Err(why.clone()),
                 Ok(_) => known
@@ -317,6 +308,7 @@ impl Writer {
             // A caller that no longer waits does not need the answer.
             drop(reply.send(results));
         }
+        answer_shoppers(waiting.shoppers, written);
     }
 
     /// Keeps the decisions of a batch that could not be written, where they may be later; tells everybody who waits
@@ -334,7 +326,7 @@ impl Writer {
             self.shared.queue.keep();
         }
         for reply in rewards {
-            drop(reply.send(Err(why.clone())));
+            reply.refuse(why.clone());
         }
         for single in singles {
             match single {
@@ -354,6 +346,9 @@ impl Writer {
                 let known = slot.is_some_and(|slot| slot.definition().goal.kind(&rewarded.kind).is_some());
                 let kind = if known { rewarded.kind.as_str() } else { "other" };
                 self.shared.observer.rewarded(rewarded.slot.as_str(), kind, answer.status);
+            }
+            if let EventEffect::Shopper(effect) = applied {
+                self.observe_shopper(effect);
             }
         }
     }

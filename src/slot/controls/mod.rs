@@ -12,7 +12,9 @@ use super::{
 };
 use crate::bandit::Policy;
 
-pub use values::{Baseline, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, Stickiness, SubjectLimit, WarmUp};
+pub use values::{
+    Baseline, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, ProfileFeatures, Stickiness, SubjectLimit, WarmUp,
+};
 
 const MINUTE_US: i64 = 60 * 1_000_000;
 const DAY_US: i64 = 24 * 60 * MINUTE_US;
@@ -75,6 +77,9 @@ pub struct Controls {
     /// Experiment whose holdout, test and analysis groups the slot shares, or `None` for groups of its own.
     #[serde(default)]
     pub experiment: Option<String>,
+    /// Features of the shopper's profile that join every request.
+    #[serde(default)]
+    pub profile_features: Option<ProfileFeatures>,
 }
 
 impl Controls {
@@ -110,6 +115,11 @@ impl Controls {
     /// Returns whether the slot accepts simulated traffic.
     pub fn simulated(&self) -> bool {
         self.simulated.unwrap_or(false)
+    }
+
+    /// Features of the shopper's profile that join every request.
+    pub fn profile_features(&self) -> ProfileFeatures {
+        self.profile_features.unwrap_or_default()
     }
 
     /// Limit on what one subject teaches.

@@ -39,6 +39,23 @@ pub struct ProbabilityBounds {
     pub ceiling: Option<f64>,
 }
 
+/// Features of a shopper's profile that join the requests of a slot. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum ProfileFeatures {
+    /// Features of the session, of the customer, and of each candidate's match with both.
+    #[default]
+    All,
+    /// Features of the session, and of each candidate's match with it.
+    Session,
+    /// No features.
+    None,
+}
+
+impl ProfileFeatures {
+    /// All settings.
+    pub const ALL: [Self; 3] = [Self::All, Self::Session, Self::None];
+}
+
 /// Warm-up of a slot: all arms have equal probabilities until every eligible arm was shown and rewarded this often.
 /// *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -186,6 +186,8 @@ fn requests_about_offers(decision: &str) -> Vec<(&'static str, Value)> {
         ("SetArmAvailability", json!({"slotId": "offers", "available": {"a": false}})),
         ("SetSafeChoice", json!({"slotId": "offers", "on": true})),
         ("SetSafeChoice", json!({"on": true})),
+        // A shopper event reaches every slot.
+        ("RecordEvents", json!({"events": [{"eventId": "e1", "kind": "view", "subject": {"id": "ann"}}]})),
         ("RollbackSlot", json!({"slotId": "offers", "revision": "1"})),
         ("DeleteSlot", slot.clone()),
         ("ResetSlot", slot),
@@ -206,7 +208,7 @@ async fn a_key_reaches_the_slots_of_its_patterns_alone() {
 
     let before = call(http, "GetSlot", Some(&all), &json!({"slotId": "offers"})).await.body;
     let requests = requests_about_offers(&decided.decision_id);
-    let streams = ["StreamRewards", "StreamArmAvailability", "ComparePolicies", "StreamExport"];
+    let streams = ["StreamRewards", "StreamEvents", "StreamArmAvailability", "ComparePolicies", "StreamExport"];
     let per_entry = ["BatchDecide", "RecordRewards", "ListSlots", "GetSystemState"];
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let services = pool.services().filter(|service| service.package_name() == "slotwise.v1");

@@ -159,7 +159,8 @@ async fn slots_are_listed_in_pages() {
 async fn a_reward_changes_the_very_next_decision_and_a_refund_takes_it_back() {
     let (_folder, server, mut clients) = started().await;
     let mut definition = slot("offers", &["a"]);
-    let buy = RewardKind { kind: "buy".into(), weight: 1.0, use_value: true, cap: None, winsorize: None, role: 0 };
+    let buy =
+        RewardKind { kind: "buy".into(), weight: 1.0, use_value: true, cap: None, winsorize: None, role: 0, joins: 0 };
     definition.goal.get_or_insert_default().kinds.push(buy);
     clients.create(definition).await.unwrap();
     let first = clients.decide(decide("offers")).await.unwrap();

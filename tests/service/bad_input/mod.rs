@@ -157,6 +157,7 @@ fn invalid_slots() -> Vec<(Slot, &'static str)> {
         cap: None,
         winsorize: None,
         role: 0,
+        joins: 0,
     };
     let with = |edit: &dyn Fn(&mut Slot)| {
         let mut slot = slot("offers", &["apple", "pear"]);

@@ -29,6 +29,7 @@ fn page() -> Slot {
         cap,
         winsorize: None,
         role: 0,
+        joins: 0,
     };
     let mut page = slot("page", &["a", "b", "c", ODD_ID, "e"]);
     page.kind = SlotKind::Block.into();

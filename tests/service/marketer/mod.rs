@@ -42,7 +42,7 @@ fn replay_with_and_without_changes(folder: &Path) -> (State, State) {
                 available: Vec::new(),
                 why: ChangeReason::default(),
             };
-            let body = if is_change { empty_change(event.body.slot()) } else { event.body };
+            let body = if is_change { empty_change(event.body.slot().unwrap()) } else { event.body };
             without.apply(&Event { body, ..event });
             Ok(())
         })

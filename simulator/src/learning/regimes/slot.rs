@@ -67,6 +67,7 @@ impl SlotPlayer {
             cap: (!stream.money).then_some(1.0),
             winsorize: stream.winsorize,
             role: None,
+            joins: None,
         };
         let nothing = RewardKind {
             kind: NOTHING.to_owned(),
@@ -75,6 +76,7 @@ impl SlotPlayer {
             cap: None,
             winsorize: None,
             role: None,
+            joins: None,
         };
         let arms = stream.rounds.first().map_or(0, |round| round.expected.len());
         let definition = Definition {

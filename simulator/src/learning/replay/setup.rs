@@ -78,6 +78,7 @@ pub fn definition(options: &ReplayOptions, dataset: &Dataset, seed: u64) -> Resu
         cap: Some(1.0),
         winsorize: None,
         role: None,
+        joins: None,
     };
     // Rewards are kinds and not values, so that every reward is known to lie in [0, 1].
     let kinds = vec![kind(CORRECT, 1.0), RewardKind { cap: None, ..kind(WRONG, 0.0) }];

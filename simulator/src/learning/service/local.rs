@@ -148,7 +148,8 @@ impl<W: Witness + Send> BanditService for InProcess<W> {
         };
         match self.apply(Body::Rewarded(Box::new(rewarded)))? {
             EventEffect::Reward(reply) if reply.status == EventStatus::Accepted => Ok(()),
-            other @ (EventEffect::Change | EventEffect::Decision | EventEffect::Reward(_)) => {
+            other
+            @ (EventEffect::Change | EventEffect::Decision | EventEffect::Reward(_) | EventEffect::Shopper(_)) => {
                 Err(ServiceError::NotCounted { event, why: format!("{other:?}") })
             }
         }

@@ -85,7 +85,7 @@ impl EngineService {
     pub fn reward(&mut self, rewarded: RewardEvent, at_us: i64) -> Option<EventStatus> {
         match self.state.apply(&Event { at_us, body: Body::Rewarded(Box::new(rewarded)) }) {
             EventEffect::Reward(reply) => Some(reply.status),
-            EventEffect::Change | EventEffect::Decision => None,
+            EventEffect::Change | EventEffect::Decision | EventEffect::Shopper(_) => None,
         }
     }
 

@@ -56,6 +56,7 @@ static GOAL: LazyLock<Goal> = LazyLock::new(|| {
         cap: Some(1.0),
         winsorize: None,
         role: None,
+        joins: None,
     };
     Goal { kinds: vec![click], ..Goal::default() }
 });

@@ -1,19 +1,22 @@
 //! Tests of the codec: events survive their records, and records of earlier versions are still read.
 
+mod decisions;
+
 use std::sync::Arc;
 
 use super::*;
 use crate::{
     bandit::Policy,
     engine::{
-        Availability, Change, ChosenArm, DecisionId, DecisionRecord, ExcludedCandidate, Fallback, Patch, Reason,
-        RewardEvent, ScoredCandidate, State, Subject, plan, snapshot,
+        Availability, CandidateMatch, Change, ChosenArm, DecisionId, DecisionRecord, ExcludedCandidate, Fallback,
+        Patch, Reason, RewardEvent, ScoredCandidate, ShopperEvent, ShopperItem, State, Subject, plan, snapshot,
     },
     slot::{
-        Actor, Arm, ArmId, ChangeReason, Controls, Definition, Payload, ProbabilityBounds, Schedule, SlotId,
+        Actor, Arm, ArmId, ChangeReason, Consent, Controls, Definition, Payload, ProbabilityBounds, Schedule, SlotId,
         Unavailable,
     },
 };
+use decisions::decided;
 
 fn why() -> ChangeReason {
     let text = |text: &str| text.to_owned();
@@ -93,6 +96,11 @@ proptest::proptest! {
             candidates: arms.iter().map(|arm| (arm.clone(), word.clone())).collect(),
             already_shown: arms.clone(),
             request_fingerprint: 7,
+            matches: Some(vec![
+                CandidateMatch { candidate: 0, affinity: 16, price: Some(-12), seen: true, bought: false },
+                CandidateMatch { candidate: 7, affinity: 0, price: Some(3), seen: false, bought: true },
+                CandidateMatch { candidate: 9, affinity: 5, price: None, seen: false, bought: false },
+            ]),
             ..DecisionRecord::empty(slot.clone(), id)
         };
         let rewarded = RewardEvent {
@@ -106,7 +114,28 @@ proptest::proptest! {
             time_us: 5,
             reverses: Some(ids[1].clone()),
         };
+        let shopper = ShopperEvent {
+            event_id: ids[0].clone(),
+            kind: text.clone(),
+            subject: Subject { id: ids[0].clone(), session_id: ids[1].clone() },
+            consent: Consent::SessionOnly,
+            withdrawn: Subject { id: ids[1].clone(), session_id: String::new() },
+            simulated: true,
+            items: arms
+                .iter()
+                .map(|arm| ShopperItem { item: arm.clone(), quantity: Some(2.0), value: None, attributes: word.clone() })
+                .collect(),
+            attributes: word.clone(),
+            query: text.clone(),
+            value: Some(-1.5),
+            currency: Some("EUR".into()),
+            decisions: vec![id],
+            time_us: 5,
+            reverses: Some(ids[1].clone()),
+            keep_us: 9,
+        };
         for body in [
+            Body::Shopper(Arc::new(shopper)),
             Body::SlotCreated { definition, why: why.clone() },
             Body::ArmsRemoved { slot: slot.clone(), arms: arms.clone(), why: why.clone() },
             Body::AvailabilitySet {
@@ -210,75 +239,6 @@ fn availability_as_it_was_written_before_schedules_still_reads() {
     assert_eq!(decode(&before.encode_to_vec()), Ok(Event { at_us: 7, body }));
 }
 
-/// Returns a decision in which no field has its default.
-fn decided() -> DecisionRecord {
-    let chosen = |arm: &str, reason| ChosenArm {
-        arm: arm_id(arm),
-        propensity: 0.25,
-        expected_reward: 1.5,
-        baseline_position: 3,
-        swap_probability: 0.125,
-        reason,
-    };
-    let every = [
-        Reason::BestGuess,
-        Reason::Exploring,
-        Reason::Floor,
-        Reason::Holdout,
-        Reason::Fallback,
-        Reason::Rule,
-        Reason::Sticky,
-        Reason::Shadow,
-    ];
-    DecisionRecord {
-        slot: slot_id(),
-        id: DecisionId::new(3, 7, 11),
-        request_id: Some("r1".into()),
-        subject: Subject { id: "ann".into(), session_id: "s1".into() },
-        context: [("age".to_owned(), crate::bandit::Value::Number(3.0))].into(),
-        candidates: vec![(arm_id("a"), [("near".to_owned(), crate::bandit::Value::Flag(true))].into())],
-        already_shown: vec![arm_id("t")],
-        chosen: every.iter().enumerate().map(|(i, reason)| chosen(&format!("a{i}"), *reason)).collect(),
-        holdout: true,
-        fallback: Some(Fallback::Deadline),
-        revision: 9,
-        model: "linear".into(),
-        seed: u64::MAX,
-        best_expected: -2.5,
-        shadow_slate: vec![chosen("w", Reason::Exploring), chosen("x", Reason::BestGuess)],
-        analysis: true,
-        sticky: Some(DecisionId::new(3, 5, 2)),
-        matched_rules: vec!["no gifts".into(), "cap".into()],
-        scored: vec![
-            ScoredCandidate { candidate: 300, mean: 0.5, std: 0.25, propensity: 0.75 },
-            ScoredCandidate { candidate: 0, mean: -1.0, std: 2.0, propensity: 0.0 },
-        ],
-        excluded: vec![ExcludedCandidate { candidate: 4, rule: 1 }, ExcludedCandidate { candidate: 5, rule: 0 }],
-        request_fingerprint: u64::MAX,
-        client: "shop".into(),
-        scaled_floors: true,
-    }
-}
-
-#[test]
-fn every_field_of_a_decision_survives_its_record() {
-    let event = Event { at_us: 7, body: Body::Decided(Arc::new(decided())) };
-    assert_eq!(decode(&encode(&event).body), Ok(event));
-    let rewarded = RewardEvent {
-        slot: slot_id(),
-        event_id: "e1".into(),
-        decision: Some(DecisionId::new(3, 7, 11)),
-        subject: Subject::default(),
-        arm: Some(arm_id("a")),
-        kind: "click".into(),
-        value: Some(0.0),
-        time_us: 8,
-        reverses: Some("e0".into()),
-    };
-    let event = Event { at_us: 8, body: Body::Rewarded(Box::new(rewarded)) };
-    assert_eq!(decode(&encode(&event).body), Ok(event));
-}
-
 /// Returns an event of a later kind, as a later program would write it.
 fn event_of_a_later_kind(skippable: bool) -> Vec<u8> {
     let (kind, slot_id) = ("shopper_seen".to_owned(), "offers".to_owned());
@@ -321,6 +281,7 @@ fn lists_that_are_not_of_one_length_are_refused() {
         &|d| d.scored_propensity.truncate(1),
         &|d| d.excluded_candidate.truncate(1),
         &|d| d.excluding_rule.clear(),
+        &|d| (d.matched, d.match_candidate) = (true, vec![1]),
     ] {
         assert!(matches!(cut(edit), Err(DecodeError::UnequalLists(_))));
     }
