@@ -159,7 +159,7 @@ impl JoinInput {
             mask.apply(&mut event);
             if let Body::Rewarded(mut event) = event.body {
                 // Parts of one shopper event have the id that its caller gave it.
-                event.event_id = whole_event_id(&event.event_id).to_owned();
+                event.event_id.truncate(whole_event_id(&event.event_id).len());
                 event.reverses = event.reverses.as_deref().map(whole_event_id).map(str::to_owned);
                 events.push(JoinedEvent { event: *event, reversed: status == EventStatus::Reversed });
             }

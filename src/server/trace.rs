@@ -61,12 +61,11 @@ where
         let answered = span.in_scope(|| self.0.call(request));
         let logged = async move {
             let answer = answered.await;
-            match &answer {
-                Ok(answer) => {
-                    let grpc = answer.headers().get("grpc-status").and_then(|code| code.to_str().ok());
-                    tracing::debug!(target: "slotwise::calls", status = answer.status().as_u16(), grpc, "answered");
-                }
-                Err(_) => tracing::debug!(target: "slotwise::calls", "not answered"),
+            if let Ok(answer) = &answer {
+                let grpc = answer.headers().get("grpc-status").and_then(|code| code.to_str().ok());
+                tracing::debug!(target: "slotwise::calls", status = answer.status().as_u16(), grpc, "answered");
+            } else {
+                tracing::debug!(target: "slotwise::calls", "not answered");
             }
             answer
         };

@@ -238,10 +238,12 @@ impl FixtureJournal {
     fn report(&mut self, decided: &DecisionRecord, kind: &str, reverses: Option<String>) -> String {
         self.count += 1;
         let event_id = format!("event-{}", self.count);
-        let attributes: Features =
-            [("category", Value::Text("shoes".into())), ("price", Value::Number(40.0 + self.count as f64 % 7.0))]
-                .map(|(name, value)| (name.to_owned(), value))
-                .into();
+        let attributes: Features = [
+            ("category", Value::Text("shoes".into())),
+            ("price", Value::Number(f64::from(40 + u32::try_from(self.count % 7).unwrap()))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into();
         let item = |chosen: &slotwise::engine::ChosenArm| ShopperItem {
             item: chosen.arm.clone(),
             quantity: Some(2.0),

@@ -248,7 +248,9 @@ fn the_same_journal_gives_the_same_bytes_for_any_number_of_workers_and_across_a_
                 None => parts.iter_mut().for_each(|part| drop(part.apply(step, &event.body, None))),
             }
             if step.sweeps() {
-                parts.iter_mut().for_each(|part| part.sweep(step, None));
+                for part in &mut parts {
+                    part.sweep(step, None);
+                }
             }
         }
         assert!(snapshot::encode(&State::join(ledger, parts)).unwrap() == whole, "{shards} shards");

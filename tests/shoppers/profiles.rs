@@ -1,5 +1,7 @@
 //! Profiles: what they keep, of whom, and for how long.
 
+use std::sync::Arc;
+
 use slotwise::{
     bandit::Value,
     engine::{Body, DecisionRecord, Event, ProfileStore, ShopperEvent, State, Subject},
@@ -18,17 +20,17 @@ fn shop() -> PlayedShop {
 
 /// Affinity of a decision's shopper to an arm, or `None` if no profile was used.
 fn affinity(shop: &PlayedShop, decided: &DecisionRecord, arm: &str) -> Option<f64> {
-    let definition = shop.state.slot("page").unwrap().definition().clone();
+    let definition = Arc::clone(shop.state.slot("page").unwrap().definition());
     match decided.matched_features(&arm_id(arm), Some(&definition))?.get("match.affinity")? {
         Value::Number(affinity) => Some(*affinity),
-        other => panic!("{other:?}"),
+        other @ (Value::Text(_) | Value::Flag(_) | Value::Texts(_) | Value::Vector(_)) => panic!("{other:?}"),
     }
 }
 
 fn text(decided: &DecisionRecord, name: &str) -> Option<String> {
     match decided.context.get(name)? {
         Value::Text(text) => Some(text.clone()),
-        other => panic!("{other:?}"),
+        other @ (Value::Number(_) | Value::Flag(_) | Value::Texts(_) | Value::Vector(_)) => panic!("{other:?}"),
     }
 }
 
@@ -78,7 +80,7 @@ fn a_login_brings_what_the_session_did_and_a_shared_device_does_not_mix_two_cust
     let at_home = shop.decide("page", &subject("anna", "s2"));
     assert_eq!(text(&at_home, "customer.interest").as_deref(), Some("category=shoes"));
     let boots = shop.decide("page", &subject("anna", "s2"));
-    let definition = shop.state.slot("page").unwrap().definition().clone();
+    let definition = Arc::clone(shop.state.slot("page").unwrap().definition());
     let seen = boots.matched_features(&arm_id("boots"), Some(&definition)).unwrap();
     assert_eq!(seen["match.seen"], Value::Flag(true), "before the login");
 
@@ -143,7 +145,7 @@ fn purchases_carts_and_their_reversal_show_in_the_features() {
     assert_eq!(stage(&mut shop), "browsing");
     assert_eq!(text(&shop.decide("page", &anna), "customer.kind").as_deref(), Some("visitor"));
     let key = ProfileStore::customer_key(&anna, false).unwrap();
-    let profile = shop.state.profiles().unwrap().get(key).unwrap().clone();
+    let profile = Arc::clone(shop.state.profiles().unwrap().get(key).unwrap());
     assert_eq!((profile.purchases(), profile.events()), (0, 3));
 }
 

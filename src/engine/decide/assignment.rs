@@ -91,9 +91,8 @@ fn is_in_share(
     };
     let unit = unit.as_bytes();
     let who: &[u8] = match (drawn_by, subject.id.as_str(), subject.session_id.as_str()) {
-        (Some(session), _, _) => session.as_bytes(),
         (None, "", "") => id.as_bytes(),
-        (None, "", session) => session.as_bytes(),
+        (Some(session), _, _) | (None, "", session) => session.as_bytes(),
         (None, id, _) => id.as_bytes(),
     };
     let place = match controls.salt.as_deref() {

@@ -117,7 +117,9 @@ impl<'de, T: KeyedItem + Deserialize<'de>> Deserialize<'de> for KeyedQueue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (first, items) = <(u64, Vec<T>)>::deserialize(deserializer)?;
         let mut all = Self { queue: ChunkedQueue::starting_at(first), index: Index::default() };
-        items.into_iter().for_each(|item| all.push(item));
+        for item in items {
+            all.push(item);
+        }
         Ok(all)
     }
 }
