@@ -170,6 +170,8 @@ fn a_default_slot_follows_a_shopper_after_one_click_in_every_slot() {
                 println!(
                     "{sessions} sessions, returning {returning}, {slot}: {all:.2?}, without stray clicks {straight:.2?}"
                 );
+                // Over all sessions 0.8 is the aim, which one of the slots misses. The second bound only keeps it
+                // from getting worse.
                 if sessions == 400 {
                     assert!(straight[1] >= 0.8, "{slot}: {straight:?}");
                     assert!(all[1] >= 0.7, "{slot}: {all:?}");

@@ -56,11 +56,11 @@ pub struct Prediction {
 /// The constant, index 0, may have a [prior of its own](Self::with_free_constant), which is applied when the posterior is
 /// read.
 ///
-/// Kept are `Λ⁻¹` and μ: a prediction needs one product with `Λ⁻¹`, and so does an observation, which then changes `Λ⁻¹` by
-/// Sherman and Morrison's formula. Λ only grows between two fadings, so rounding errors shrink with every observation as
-/// `I − h·Λ⁻¹x·xᵀ` does. The dimension grows as features are met: a dimension that no observation has touched still has its
-/// prior and is not stored. `observe`, `revise` and `predict` cost O(d²), `forget` costs O(d³). The posterior takes about
-/// d²/2 + 5d doubles, 270 kB at d = 256. *Persisted.*
+/// The posterior keeps `Λ⁻¹` and μ. A prediction needs one product with `Λ⁻¹`, and so does an observation, which then
+/// changes `Λ⁻¹` by Sherman and Morrison's formula. Λ only grows between two fadings, so rounding errors shrink with
+/// every observation as `I − h·Λ⁻¹x·xᵀ` does. The dimension grows as features are met: a dimension that no
+/// observation has touched still has its prior and is not stored. `observe`, `revise` and `predict` cost O(d²),
+/// `forget` costs O(d³). The posterior takes about d²/2 + 5d doubles, 270 kB at d = 256. *Persisted.*
 ///
 /// # Errors
 ///
