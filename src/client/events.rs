@@ -73,6 +73,8 @@ pub struct EventReport {
     pub decision_ids: Vec<String>,
     /// Id of the event that this one takes back, or `None`.
     pub reverses_event_id: Option<String>,
+    /// Last position of a list that the shopper saw, from 1, or `None` for all of it.
+    pub viewed_through_position: Option<u32>,
 }
 
 impl EventReport {
@@ -91,6 +93,7 @@ impl EventReport {
             currency: None,
             decision_ids: Vec::new(),
             reverses_event_id: None,
+            viewed_through_position: None,
         }
     }
 
@@ -109,6 +112,7 @@ impl EventReport {
             currency: self.currency.unwrap_or_default(),
             decision_ids: self.decision_ids,
             reverses_event_id: self.reverses_event_id.unwrap_or_default(),
+            viewed_through_position: self.viewed_through_position,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     engine::{self, ChosenArm, DecisionId, DecisionRecord, Explanation, Fallback, Reason, Request, Subject},
     slot::{ArmId, FieldError},
     wire::{
+        decode::decode_timestamp,
         encode,
         enums::ApiEnum as _,
         proto::{self, DecideResponse, RecordRewardsRequest},
@@ -159,6 +160,7 @@ fn decode_decision(request: &Request, response: DecideResponse) -> Result<engine
         analysis,
         ignored_candidates: _,
         ignored_features: _,
+        expire_time,
     } = response;
     let id = DecisionId::parse(&decision_id)
         .ok_or_else(|| FieldError::new("decision_id", "is not a decision id of Slotwise"))?;
@@ -173,6 +175,7 @@ fn decode_decision(request: &Request, response: DecideResponse) -> Result<engine
         model,
         shadow_slate: shadow_arms.into_iter().map(|arm| decode_chosen("shadow_arms", arm)).collect::<Result<_, _>>()?,
         analysis,
+        expire_us: expire_time.map(|time| decode_timestamp("expire_time", time)).transpose()?,
         ..DecisionRecord::empty(request.slot.clone(), id)
     };
     Ok(engine::Decision {
@@ -243,6 +246,7 @@ mod tests {
             revision: 7,
             model: "linear".into(),
             analysis: true,
+            expire_us: Some(1_793_000_600_000_000),
             ..DecisionRecord::empty(slot, DecisionId::new(3, 1_793_000_000_000_000, 5))
         };
         let candidate = CandidateExplanation {

@@ -117,6 +117,10 @@ pub struct DecisionRecord {
     /// Matches of the candidates with the shopper's profile, in ascending order, or `None` if no profile was used. A
     /// candidate that is not listed has an affinity of 0.
     pub matches: Option<Vec<CandidateMatch>>,
+    /// Time until which the decision may be confirmed, microseconds since 1970, or `None` if it is not deferred. A
+    /// deferred decision counts once it is confirmed.
+    #[serde(default)]
+    pub expire_us: Option<i64>,
 }
 
 /// Largest number of candidates whose scores are recorded with a decision. No screen shows more.
@@ -172,6 +176,7 @@ impl DecisionRecord {
             client: String::new(),
             scaled_floors: false,
             matches: None,
+            expire_us: None,
         }
     }
 

@@ -128,8 +128,10 @@ pub enum Body {
         /// Author and reason.
         why: ChangeReason,
     },
-    /// A decision was made.
+    /// A decision was made, or a deferred one was confirmed.
     Decided(Arc<DecisionRecord>),
+    /// A decision was made that counts only once it is confirmed.
+    Deferred(Arc<DecisionRecord>),
     /// A reward event arrived.
     Rewarded(Box<RewardEvent>),
     /// A shopper event arrived.
@@ -138,10 +140,13 @@ pub enum Body {
 
 /// Kinds of events that shoppers cause, as opposed to changes by people. They are by far the most frequent, and
 /// retention deletes only these.
-pub const TRAFFIC: [&str; 3] = ["decided", "rewarded", SHOPPER];
+pub const TRAFFIC: [&str; 4] = ["decided", "rewarded", SHOPPER, DEFERRED];
 
 /// Name of the kind of shopper events. They are the only traffic that belongs to no single slot.
 pub const SHOPPER: &str = "shopper";
+
+/// Name of the kind of deferred decisions.
+pub const DEFERRED: &str = "deferred";
 
 impl Body {
     /// Returns the slot that the event belongs to, or `None` for a shopper event, which may concern every slot.
@@ -154,7 +159,7 @@ impl Body {
             | Self::ArmsRemoved { slot, .. }
             | Self::AvailabilitySet { slot, .. }
             | Self::SlotReset { slot, .. } => slot,
-            Self::Decided(decided) => &decided.slot,
+            Self::Decided(decided) | Self::Deferred(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
             Self::Shopper(_) => return None,
         })
@@ -172,6 +177,7 @@ impl Body {
             Self::AvailabilitySet { .. } => "availability_set",
             Self::SlotReset { .. } => "slot_reset",
             Self::Decided(_) => "decided",
+            Self::Deferred(_) => DEFERRED,
             Self::Rewarded(_) => "rewarded",
             Self::Shopper(_) => SHOPPER,
         }
@@ -188,14 +194,14 @@ impl Body {
             | Self::ArmsRemoved { why, .. }
             | Self::AvailabilitySet { why, .. }
             | Self::SlotReset { why, .. } => Some(why),
-            Self::Decided(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
+            Self::Decided(_) | Self::Deferred(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
         }
     }
 
     /// Returns the decision that the event is about, if it names one.
     pub fn decision(&self) -> Option<DecisionId> {
         match self {
-            Self::Decided(decided) => Some(decided.id),
+            Self::Decided(decided) | Self::Deferred(decided) => Some(decided.id),
             Self::Rewarded(rewarded) => rewarded.decision,
             Self::SlotCreated { .. }
             | Self::SlotUpdated { .. }

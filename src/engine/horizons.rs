@@ -17,8 +17,8 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Body;
-use crate::slot::limits::{DECISIONS_TOTAL_MAX, RECENT_TOTAL_MAX, REWARDS_TOTAL_MAX};
+use super::event::{Body, DEFERRED};
+use crate::slot::limits::{DECISIONS_TOTAL_MAX, DEFERRED_TOTAL_MAX, RECENT_TOTAL_MAX, REWARDS_TOTAL_MAX};
 
 /// Number of events after which the horizons move.
 const STEP: u64 = 4_096;
@@ -28,6 +28,8 @@ const STEP: u64 = 4_096;
 pub enum EventClass {
     /// A decision.
     Decision,
+    /// A deferred decision.
+    Deferred,
     /// A reward event, or a shopper event that may be one.
     Reward,
     /// Any other event.
@@ -39,6 +41,7 @@ impl EventClass {
     pub fn from_kind(kind: &str) -> Self {
         match kind {
             "decided" => Self::Decision,
+            DEFERRED => Self::Deferred,
             "rewarded" => Self::Reward,
             _ => Self::Other,
         }
@@ -69,6 +72,8 @@ pub struct Horizons {
     pub(super) recent_us: i64,
     /// Horizon of event ids and of finished decisions.
     pub(super) rewards_us: i64,
+    /// Horizon of deferred decisions.
+    pub(super) deferred_us: i64,
 }
 
 /// Times of every 4,096th event of a kind, oldest first. *Persisted.*
@@ -104,18 +109,21 @@ impl EventTimes {
 pub(super) struct RecentTimes {
     decisions: EventTimes,
     rewards: EventTimes,
+    #[serde(default)]
+    deferred: EventTimes,
 }
 
 impl RecentTimes {
     /// Number of times that the horizons may have moved.
     pub(super) fn steps(&self) -> u64 {
-        self.decisions.counted / STEP + self.rewards.counted / STEP
+        self.decisions.counted / STEP + self.rewards.counted / STEP + self.deferred.counted / STEP
     }
 
     /// Counts an event. Returns the horizons by which every slot must be swept now, if they moved.
     pub(super) fn count(&mut self, at_us: i64, class: EventClass) -> Option<Horizons> {
         let moved = match class {
             EventClass::Decision => self.decisions.count(at_us, DECISIONS_TOTAL_MAX),
+            EventClass::Deferred => self.deferred.count(at_us, DEFERRED_TOTAL_MAX),
             EventClass::Reward => self.rewards.count(at_us, REWARDS_TOTAL_MAX),
             EventClass::Other => false,
         };
@@ -123,6 +131,7 @@ impl RecentTimes {
             decisions_us: self.decisions.since_us(DECISIONS_TOTAL_MAX),
             recent_us: self.decisions.since_us(RECENT_TOTAL_MAX),
             rewards_us: self.rewards.since_us(REWARDS_TOTAL_MAX),
+            deferred_us: self.deferred.since_us(DEFERRED_TOTAL_MAX),
         };
         (moved && horizons != Horizons::default()).then_some(horizons)
     }
@@ -147,11 +156,14 @@ pub struct MemoryCounts {
     pub sessions: u64,
     /// Subjects that keep the group of such a session.
     pub logins: u64,
+    /// Deferred decisions that may still be confirmed.
+    #[serde(default)]
+    pub deferred_decisions: u64,
 }
 
 impl MemoryCounts {
     /// Returns each number with its name.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 9] {
         let Self {
             pending_decisions,
             finished_decisions,
@@ -161,6 +173,7 @@ impl MemoryCounts {
             learned_subjects,
             sessions,
             logins,
+            deferred_decisions,
         } = *self;
         [
             ("pending_decisions", pending_decisions),
@@ -171,6 +184,7 @@ impl MemoryCounts {
             ("learned_subjects", learned_subjects),
             ("sessions", sessions),
             ("logins", logins),
+            ("deferred_decisions", deferred_decisions),
         ]
     }
 
@@ -186,6 +200,7 @@ impl MemoryCounts {
             learned_subjects: self.learned_subjects + other.learned_subjects,
             sessions: self.sessions + other.sessions,
             logins: self.logins + other.logins,
+            deferred_decisions: self.deferred_decisions + other.deferred_decisions,
         }
     }
 }

@@ -31,6 +31,8 @@ pub struct Ledger {
 /// Part of an event's effect that the ledger determines and its slot needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
+    /// Position of the event.
+    pub(super) position: u64,
     /// Time at which the event is applied, microseconds since 1970. It is never before that of the previous event.
     pub(super) at_us: i64,
     /// New number of the slot, if the event gives it one.
@@ -88,6 +90,7 @@ impl Ledger {
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
             | Body::Decided(_)
+            | Body::Deferred(_)
             | Body::Rewarded(_)
             | Body::Shopper(_) => {}
         }
@@ -100,7 +103,8 @@ impl Ledger {
         self.position += 1;
         self.at_us = self.at_us.max(at_us);
         let slots = self.slots.len() as u64;
-        Step { at_us: self.at_us, number: None, slots, sweep: self.recent.count(self.at_us, class) }
+        let sweep = self.recent.count(self.at_us, class);
+        Step { position: self.position, at_us: self.at_us, number: None, slots, sweep }
     }
 
     fn renumber(&mut self, slot: &SlotId) -> u32 {

@@ -50,7 +50,7 @@ mod tests;
 mod view;
 
 pub use answer::{EventStatus, FirstEvent, Lateness, Rejection, RewardAnswer, RewardNote, UnmatchedReason};
-pub use apply::EventEffect;
+pub use apply::{EventEffect, SHOWN};
 pub use arm_table::ArmTable;
 pub use change::{Change, ChangeError, plan};
 pub use compare::{ComparedPolicy, ComparedValue, PolicyComparison, PolicyValue};
@@ -61,7 +61,7 @@ pub use decide::{
 pub use decision_record::{
     ChosenArm, DecisionRecord, ExcludedCandidate, Fallback, Reason, SCORED_MAX, ScoredCandidate,
 };
-pub use event::{Availability, Body, Event, RewardEvent, SHOPPER, TRAFFIC};
+pub use event::{Availability, Body, DEFERRED, Event, RewardEvent, SHOPPER, TRAFFIC};
 pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};
 pub use ledger::{Ledger, Step};
@@ -88,12 +88,12 @@ pub use shopper_effect::{JoinedReward, RepeatedEvent, ShopperEffect, SlotJoin};
 pub use shopper_event::{ShopperEvent, ShopperItem, whole_event_id};
 
 pub use slot_state::{
-    ArmCounters, ArmPropensity, Counters, EvaluationData, EverybodySums, Exposure, ExposureEntry, ExposureScope,
-    FIGURES_MAX, FeatureWatch, ForgottenLogins, GoalSums, HoldoutComparison, LoginTable, NumberSizes, OTHER_ARMS,
-    RewardCalibration, SEGMENT_CELLS_MAX, SEGMENT_VALUES_MAX, SERIES_ARMS_MAX, SERIES_CELLS_MAX, SERIES_CELLS_MIN,
-    SERIES_CELLS_TOTAL, ScaledFloors, SegmentArm, SegmentFeature, SegmentTable, SegmentValue, SeriesArm, SeriesCounts,
-    SeriesKind, SeriesStep, SeriesTotals, SeriesValue, ShadowCounts, SlotState, TimeSeries, TrafficWatch, ValueType,
-    WATCHED_CLIENTS_MAX, WATCHED_FEATURES_MAX, WatchedClient, WatchedFeature,
+    ArmCounters, ArmPropensity, Counters, DeferredCounts, EvaluationData, EverybodySums, Exposure, ExposureEntry,
+    ExposureScope, FIGURES_MAX, FeatureWatch, ForgottenLogins, GoalSums, HoldoutComparison, LoginTable, NumberSizes,
+    OTHER_ARMS, RewardCalibration, SEGMENT_CELLS_MAX, SEGMENT_VALUES_MAX, SERIES_ARMS_MAX, SERIES_CELLS_MAX,
+    SERIES_CELLS_MIN, SERIES_CELLS_TOTAL, ScaledFloors, SegmentArm, SegmentFeature, SegmentTable, SegmentValue,
+    SeriesArm, SeriesCounts, SeriesKind, SeriesStep, SeriesTotals, SeriesValue, ShadowCounts, SlotState, TimeSeries,
+    TrafficWatch, ValueType, WATCHED_CLIENTS_MAX, WATCHED_FEATURES_MAX, WatchedClient, WatchedFeature,
 };
 pub use state::State;
 pub use subject::Subject;

@@ -128,6 +128,7 @@ impl SlotShard {
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
             | Body::Decided(_)
+            | Body::Deferred(_)
             | Body::Rewarded(_) => {}
         }
         let Some(slot) = body.slot() else { return EventEffect::Change };
@@ -141,6 +142,7 @@ impl SlotShard {
                 }
                 EventEffect::Decision
             }
+            (Body::Deferred(_), None) => EventEffect::Decision,
             (_, None) => EventEffect::Change,
             (Body::Rewarded(reward), Some(slot)) => self.shoppers.apply_reward(step, reward, body, slot, observer),
             (body, Some(slot)) => slot.apply(step, body, observer),

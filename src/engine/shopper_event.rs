@@ -47,6 +47,8 @@ pub struct ShopperEvent {
     pub value: Option<f64>,
     /// Currency of the values, three letters as in ISO 4217, if it was given.
     pub currency: Option<String>,
+    /// Last position that the shopper saw, from 1, if the event says so.
+    pub viewed_through: Option<u32>,
     /// Decisions that the event belongs to. If it names none, it joins by subject.
     pub decisions: Vec<DecisionId>,
     /// Time at which it happened, microseconds since 1970.
@@ -77,6 +79,7 @@ impl ShopperEvent {
             parts.push(item.as_str().as_bytes().to_vec());
             parts.push([number(*quantity), number(*value)].concat());
         }
+        parts.extend(self.viewed_through.iter().map(|position| position.to_be_bytes().to_vec()));
         parts.extend(self.decisions.iter().map(|id| id.as_bytes().to_vec()));
         let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
         let items = self.items.len().clamp(1, 0xff) as u64;

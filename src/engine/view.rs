@@ -6,7 +6,7 @@ use super::{
     arm_table::ArmTable,
     fading::FadedLearner,
     horizons::MemoryCounts,
-    slot_state::{ArmCounters, Counters, EvaluationData, GoalSums, SlotDesign, SlotState, TimeSeries},
+    slot_state::{ArmCounters, Counters, DeferredCounts, EvaluationData, GoalSums, SlotDesign, SlotState, TimeSeries},
 };
 use crate::{
     bandit::{ClickModel, Learner},
@@ -56,6 +56,8 @@ pub struct SlotView {
     pub remembered: MemoryCounts,
     /// Numbers of the items that the slot forgot early because there were too many.
     pub forgotten: MemoryCounts,
+    /// Numbers of the slot's deferred decisions.
+    pub deferred: DeferredCounts,
 }
 
 impl SlotView {
@@ -115,6 +117,7 @@ impl SlotState {
             finished_bytes: self.decisions.finished.bytes(),
             remembered: self.remembered(),
             forgotten: self.forgotten,
+            deferred: self.deferred.counts(),
         }
     }
 

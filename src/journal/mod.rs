@@ -309,6 +309,9 @@ pub trait Journal: Send {
     /// Passes every record after `position` to `each`, in order, and returns the last one's position.
     fn replay(&mut self, position: u64, each: &mut RecordHandler<'_>) -> Result<u64, ReadError>;
 
+    /// Passes the record at `position` to `each`. Returns `false` if the record was dropped, or there is none yet.
+    fn read(&mut self, position: u64, each: &mut RecordHandler<'_>) -> Result<bool, ReadError>;
+
     /// Writes existing data again to find out whether a full disk has room by now.
     fn probe(&mut self) -> Result<(), AppendError>;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use super::{
-    ReadError, Stored,
+    ReadError, RecordHandler, Stored,
     chain::{ChainHash, JournalId},
 };
 
@@ -222,6 +222,23 @@ pub(super) fn batches(connection: &Connection, file: &Path, from: u64, to: u64) 
 
 /// The columns of a record, in the order in which [`record`] wants them.
 pub(super) const COLUMNS: &str = "position, at_us, kind, slot, decision_id, checksum, body";
+
+/// Passes the record at a position to `each`. Returns `false` if there is none.
+pub(super) fn read(
+    connection: &Connection,
+    file: &Path,
+    position: u64,
+    each: &mut RecordHandler<'_>,
+) -> Result<bool, ReadError> {
+    let failed = |why: rusqlite::Error| engine_error(file, position, &why);
+    let select = format!("SELECT {COLUMNS} FROM events WHERE position = ?");
+    let mut select = connection.prepare_cached(&select).map_err(failed)?;
+    let mut rows = select.query([stored(position)]).map_err(failed)?;
+    let Some(row) = rows.next().map_err(failed)? else { return Ok(false) };
+    let unreadable = |why| ReadError::Reader { file: file.to_owned(), position, why };
+    each(&record(row, position, file)?).map_err(unreadable)?;
+    Ok(true)
+}
 
 /// The record of a row of [`COLUMNS`], its checksum verified.
 pub(super) fn record<'a>(row: &'a Row<'_>, position: u64, file: &Path) -> Result<Stored<'a>, ReadError> {

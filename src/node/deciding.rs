@@ -189,6 +189,12 @@ impl Node {
         }
     }
 
+    /// Decision of a slot that answered a request of this id within the last ten minutes, or `None` if none did.
+    pub fn decision_of_request(&self, view: &SlotView, request_id: &str) -> Option<Arc<DecisionRecord>> {
+        let found = self.requests.get(request_id, self.now_us())?;
+        (found.slot == view.number).then_some(found.decided)
+    }
+
     /// Returns `true` if a slot has this number.
     fn lives(&self, number: u32) -> bool {
         self.shared.views.iter().any(|view| view.number == number)
@@ -308,7 +314,15 @@ impl Node {
             interrupted: &deadline_passed,
             ..DecideOptions::new(DecisionId::new(view.number, now_us, random.other_word()), random.word())
         };
-        let mut decision = self.exposures.decide(&view, request, options, |number| self.lives(number));
+        let deferred = request.deferred;
+        let mut decision = if deferred {
+            self.exposures.look(&view, request, options)
+        } else {
+            self.exposures.decide(&view, request, options, |number| self.lives(number))
+        };
+        let confirmable = deferred && !decision.decided.chosen.is_empty();
+        let expire_us = now_us.saturating_add(view.definition.goal.confirmation_window_us());
+        decision.decided.expire_us = confirmable.then_some(expire_us);
         decision.decided.request_fingerprint = fingerprint;
         let units = || self.shared.views.iter().map(|view| LoginUnit::of(&view)).collect();
         self.logins.add(&view, now_us, &decision.decided.subject, self.shared.views.len(), units);

@@ -18,7 +18,7 @@ use dashmap::DashMap;
 
 use crate::{
     engine::{DecideOptions, Decision, DecisionRecord, EventTimes, Exposure, ExposureScope, Request, SlotView, decide},
-    slot::limits::RECENT_TOTAL_MAX,
+    slot::{Definition, limits::RECENT_TOTAL_MAX},
 };
 
 /// Exposures of all slots.
@@ -79,6 +79,16 @@ impl Exposures {
         }
     }
 
+    /// Remembers what a deferred decision showed, once it is confirmed.
+    pub(super) fn add_confirmed(&self, at_us: i64, decided: &DecisionRecord, definition: &Definition) {
+        let scope = ExposureScope::from_definition(definition);
+        if scope.is_needed() {
+            let exposure = Arc::clone(&self.by_slot.entry(decided.id.slot()).or_default());
+            exposure.lock().unwrap_or_else(PoisonError::into_inner).add(at_us, decided, scope);
+            self.count_and_sweep(at_us);
+        }
+    }
+
     /// Exposure of a slot, as decisions see it.
     #[cfg(test)]
     pub(super) fn of_slot(&self, slot: u32) -> Exposure {
@@ -100,7 +110,8 @@ impl Exposures {
 
     /// Forgets decisions that will never be applied, because the queue refused them or they could not be written.
     pub(super) fn forget(&self, decisions: &[(u32, Arc<DecisionRecord>)]) {
-        for (slot, decided) in decisions {
+        // What a deferred decision chose is remembered only once it is confirmed.
+        for (slot, decided) in decisions.iter().filter(|(_, decided)| decided.expire_us.is_none()) {
             let exposure = self.by_slot.get(slot).map(|exposure| Arc::clone(&exposure));
             if let Some(exposure) = exposure {
                 exposure.lock().unwrap_or_else(PoisonError::into_inner).remove(decided);

@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, Change, DecisionId, DecisionRecord, PREVIEW_DECISIONS_MAX, PreviewTally, Previewer, RecalledExplanation,
-        SlotPreview, SlotView, recall,
+        Body, Change, DEFERRED, DecisionId, DecisionRecord, PREVIEW_DECISIONS_MAX, PreviewTally, Previewer,
+        RecalledExplanation, SlotPreview, SlotView, recall,
     },
     journal::{JournalReader, ReadError, Stored},
     slot::SlotId,
@@ -66,7 +66,7 @@ fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>
     let mut event = codec::decode(stored.body)?;
     mask.apply(&mut event);
     match event.body {
-        Body::Decided(decided) => Ok((stored.at_us, decided)),
+        Body::Decided(decided) | Body::Deferred(decided) => Ok((stored.at_us, decided)),
         other @ (Body::SlotCreated { .. }
         | Body::SlotUpdated { .. }
         | Body::SlotPatched { .. }
@@ -159,10 +159,14 @@ impl Node {
     fn find(&self, id: DecisionId) -> Result<(i64, Arc<DecisionRecord>), HindsightError> {
         let reader = JournalReader::open(&self.folder)?;
         let mut found = None;
-        reader.find("decided", &id.to_string(), id.at_us() - EARLIER_US, LOOK_ON, &mut |stored| {
-            found = Some(decision(stored, self.subjects.mask())?);
-            Ok(())
-        })?;
+        for kind in ["decided", DEFERRED] {
+            if found.is_none() {
+                reader.find(kind, &id.to_string(), id.at_us() - EARLIER_US, LOOK_ON, &mut |stored| {
+                    found = Some(decision(stored, self.subjects.mask())?);
+                    Ok(())
+                })?;
+            }
+        }
         if let Some(found) = found {
             return Ok(found);
         }

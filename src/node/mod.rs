@@ -19,7 +19,6 @@ mod admission;
 mod answer_size;
 mod audit;
 mod backup;
-mod best_guess;
 mod clock;
 mod clock_doubt;
 mod codec;
@@ -128,7 +127,7 @@ pub struct Answer {
 pub struct Node {
     shared: Arc<Shared>,
     requests: RequestIndex,
-    exposures: Exposures,
+    exposures: Arc<Exposures>,
     logins: Logins,
     subjects: Subjects,
     draining: AtomicBool,
@@ -193,7 +192,7 @@ impl Node {
             shared.observer.profiles(profiles.counts());
         }
         shared.doubt.begin(state.at_us(), &*shared.clock, folder.path());
-        let (requests, exposures, logins) = (RequestIndex::default(), Exposures::default(), Logins::default());
+        let (requests, exposures, logins) = (RequestIndex::default(), Arc::<Exposures>::default(), Logins::default());
         publish_all(&state, &shared, (&requests, &exposures, &logins));
         let saver = Saver::new(
             folder.path().to_owned(),
@@ -212,6 +211,7 @@ impl Node {
             catch_up: None,
             partly_published: BTreeMap::new(),
             items: ItemArms::default(),
+            exposures: Arc::clone(&exposures),
         };
         let writer = std::thread::Builder::new()
             .name("slotwise-writer".into())

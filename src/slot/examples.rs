@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::{
     Aggregation, Arm, ArmId, Baseline, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal, HeadStart,
     JoinRule, KindRole, Learning, Mode, OnError, ProbabilityBounds, ProfileFeatures, RewardKind, Rule, Schedule,
-    SlotId, Stickiness, Unavailable, WarmUp,
+    SilenceRule, SlotId, Stickiness, Unavailable, WarmUp,
 };
 use crate::bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Sharing};
 
@@ -146,6 +146,9 @@ pub(crate) fn examples() -> Vec<Definition> {
     let waits =
         Goal { grace_period_us: Some(90_000_000), reversal_window_us: Some(30 * 86_400_000_000), ..Goal::default() };
     examples.push(of(waits, ModelSpec::default()));
+    let seen =
+        Goal { silence: SilenceRule::Shown, confirmation_window_us: Some(3 * 86_400_000_000), ..Goal::default() };
+    examples.push(of(seen, ModelSpec::default()));
     let always = Schedule::default();
     let (from_us, until_us) = (Some(1_793_000_000_000_000), Some(1_793_086_400_123_456));
     let arms = vec![

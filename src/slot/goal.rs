@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    JoinRule, RewardKind,
+    JoinRule, RewardKind, SilenceRule,
     id::{FieldError, shorten},
     limits::{KINDS_MAX, NAME_BYTES_MAX, NUMBER_MAX, WEIGHT_MAX},
 };
@@ -20,6 +20,10 @@ const GRACE_US_MIN: i64 = 10 * 60 * SECOND_US;
 const GRACE_US_MAX: i64 = DAY_US;
 /// Default of the reversal window, as goods come back within weeks.
 const REVERSAL_WINDOW_US_DEFAULT: i64 = 60 * DAY_US;
+/// Default of the confirmation window, as most emails are opened within days.
+const CONFIRMATION_WINDOW_US_DEFAULT: i64 = 7 * DAY_US;
+/// Greatest confirmation window, as a deferred decision waits in memory for it.
+const CONFIRMATION_WINDOW_US_MAX: i64 = 90 * DAY_US;
 /// Greatest window and reversal window, as the outcome of a decision is remembered for it.
 const WINDOW_US_MAX: i64 = 400 * DAY_US;
 
@@ -76,6 +80,12 @@ pub struct Goal {
     /// Currency of the rewards, three letters as in ISO 4217, or `None` if they are no money.
     #[serde(default)]
     pub currency: Option<String>,
+    /// Silence that is learned.
+    #[serde(default)]
+    pub silence: SilenceRule,
+    /// Time after a deferred decision within which it may be confirmed, microseconds, or `None` for 7 days.
+    #[serde(default)]
+    pub confirmation_window_us: Option<i64>,
 }
 
 impl Default for Goal {
@@ -99,6 +109,8 @@ impl Default for Goal {
             grace_period_us: None,
             reversal_window_us: None,
             currency: None,
+            silence: SilenceRule::Every,
+            confirmation_window_us: None,
         }
     }
 }
@@ -133,6 +145,11 @@ impl Goal {
     /// Time after a decision within which its rewards may be reversed, microseconds.
     pub fn reversal_window_us(&self) -> i64 {
         self.reversal_window_us.unwrap_or(REVERSAL_WINDOW_US_DEFAULT)
+    }
+
+    /// Time after a deferred decision within which it may be confirmed, microseconds.
+    pub fn confirmation_window_us(&self) -> i64 {
+        self.confirmation_window_us.unwrap_or(CONFIRMATION_WINDOW_US_DEFAULT)
     }
 
     /// Returns whether a shopper event of some kind joins whatever the slot showed last.
@@ -266,6 +283,9 @@ impl Goal {
         }
         if !(0..=WINDOW_US_MAX).contains(&self.reversal_window_us()) {
             return fail("goal.reversal_window".into(), "must be from 0 seconds to 400 days".into());
+        }
+        if !(SECOND_US..=CONFIRMATION_WINDOW_US_MAX).contains(&self.confirmation_window_us()) {
+            return fail("goal.confirmation_window".into(), "must be from 1 second to 90 days".into());
         }
         Ok(())
     }

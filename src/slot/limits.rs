@@ -79,6 +79,10 @@ pub const FINISHED_MAX: usize = 250_000;
 pub const FINISHED_BYTES_MAX: u64 = 100_000_000;
 /// Decisions of all slots together that wait for rewards, some 650 MB of offers. The newest are kept.
 pub const DECISIONS_TOTAL_MAX: u64 = 2_000_000;
+/// Deferred decisions of one slot that may still be confirmed, a campaign's, some 200 MB. The oldest expire first.
+pub const DEFERRED_MAX: usize = 2_000_000;
+/// Deferred decisions of all slots together that may still be confirmed. The newest are kept.
+pub const DEFERRED_TOTAL_MAX: u64 = 4_000_000;
 /// Decisions of all slots together whose requests and exposures are remembered. The newest are kept.
 pub const RECENT_TOTAL_MAX: u64 = 1_000_000;
 /// Reward events of all slots together whose ids and decisions are remembered, some 450 MB. The newest are kept.

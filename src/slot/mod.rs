@@ -49,5 +49,5 @@ pub use id::{
 };
 pub use names::Named;
 pub use revision::{Actor, ChangeReason, Revision};
-pub use reward_kind::{JoinRule, KindRole, RewardKind};
+pub use reward_kind::{JoinRule, KindRole, RewardKind, SilenceRule};
 pub use rule::{Comparand, Effect, OnError, RequestFacts, Rule, RuleBook, RuleTarget, Verdict, Verdicts, check_rules};

@@ -27,6 +27,16 @@ pub enum JoinRule {
     Any,
 }
 
+/// Silence that is learned: shown arms without events. *Persisted.*
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum SilenceRule {
+    /// That of every arm that a decision chose.
+    #[default]
+    Every,
+    /// That of arms that are known to have been seen.
+    Shown,
+}
+
 impl JoinRule {
     /// All rules.
     pub const ALL: [Self; 2] = [Self::Item, Self::Any];

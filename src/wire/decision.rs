@@ -1,8 +1,12 @@
-//! `DecisionService`: decisions, one by one and in batches.
+//! `DecisionService`: decisions, one by one, in batches and as a stream.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use tonic::{Request, Response, Status, metadata::MetadataMap};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use super::{
     Api,
@@ -13,10 +17,12 @@ use super::{
         BatchDecideRequest, BatchDecideResponse, DecideRequest, DecideResponse, DecideResult, decide_result,
         decision_service_server::DecisionService,
     },
+    stream::AnswerStream,
 };
 use crate::{
     engine,
-    node::{DecideError, WriteError},
+    metrics::Metrics,
+    node::{DecideError, Node, WriteError},
     slot::FieldError,
 };
 
@@ -54,48 +60,72 @@ fn result(outcome: Result<DecideResponse, Status>) -> DecideResult {
     DecideResult { result: Some(result) }
 }
 
-impl Api {
-    /// Decides requests, and returns one outcome for each, in order. A request that could not be decoded has its error as
-    /// its outcome.
-    async fn decide_each(
-        &self,
-        access: &CallAccess,
-        requests: Vec<Result<DecodedRequest, FieldError>>,
-        distinct: bool,
-        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
-    ) -> Result<Vec<Result<DecideResponse, Status>>, Status> {
-        let node = self.node()?;
-        let mut accepted = Vec::with_capacity(requests.len());
-        // One entry per request: the features that were ignored, or the error that keeps it from being decided.
-        let mut checked = Vec::with_capacity(requests.len());
-        for request in requests {
-            checked.push(match request {
-                Err(why) => Err(error::field(&why)),
-                Ok(DecodedRequest { request, ignored_features }) => access.check_request(node, &request).map(|()| {
-                    accepted.push(engine::Request { client: access.client().to_owned(), ..request });
-                    ignored_features
-                }),
-            });
+/// Time after which a stream of requests asks again, because decisions come faster than the journal takes them.
+const BUSY_WAIT: Duration = Duration::from_millis(20);
+
+/// Decides requests, and returns one outcome for each, in order. A request that could not be decoded has its error as
+/// its outcome.
+async fn decide_each(
+    node: &Node,
+    metrics: &Metrics,
+    access: &CallAccess,
+    requests: Vec<Result<DecodedRequest, FieldError>>,
+    distinct: bool,
+    deadline_passed: &(dyn Fn() -> bool + Send + Sync),
+) -> Result<Vec<Result<DecideResponse, Status>>, Status> {
+    let mut accepted = Vec::with_capacity(requests.len());
+    // One entry per request: the features that were ignored, or the error that keeps it from being decided.
+    let mut checked = Vec::with_capacity(requests.len());
+    for request in requests {
+        checked.push(match request {
+            Err(why) => Err(error::field(&why)),
+            Ok(DecodedRequest { request, ignored_features }) => access.check_request(node, &request).map(|()| {
+                accepted.push(engine::Request { client: access.client().to_owned(), ..request });
+                ignored_features
+            }),
+        });
+    }
+    let answers = if accepted.is_empty() {
+        Vec::new()
+    } else {
+        node.decide(accepted, distinct, deadline_passed).await.map_err(|e| error::write(&e))?
+    };
+    let mut answers = answers.into_iter();
+    let outcome = |checked: Result<Vec<String>, Status>| {
+        let ignored_features = checked?;
+        let answer = answers.next().ok_or_else(|| error::write(&WriteError::Stopped))?;
+        let answer = answer.map_err(|why| match why {
+            DecideError::SlotNotFound { slot, .. } if access.check_all_slots().is_err() => {
+                error::decide(&DecideError::SlotNotFound { slot, suggestion: String::new() })
+            }
+            why @ (DecideError::SlotNotFound { .. } | DecideError::Field(_)) => error::decide(&why),
+        })?;
+        metrics.decided(&answer, ignored_features.len());
+        Ok(DecideResponse { ignored_features, ..encode::answer(answer) })
+    };
+    Ok(checked.into_iter().map(outcome).collect())
+}
+
+/// Decides one request of a stream. Waits while decisions come faster than the journal takes them.
+async fn decide_when_free(
+    node: &Node,
+    metrics: &Metrics,
+    access: &CallAccess,
+    request: Result<DecodedRequest, FieldError>,
+    draining: &CancellationToken,
+) -> Result<DecideResult, Status> {
+    loop {
+        access.check_current()?;
+        match decide_each(node, metrics, access, vec![request.clone()], false, &|| false).await {
+            Err(status) if status.code() == Code::ResourceExhausted && !draining.is_cancelled() => {
+                tokio::time::sleep(BUSY_WAIT).await;
+            }
+            Err(status) => return Err(status),
+            Ok(outcomes) => {
+                let outcome = outcomes.into_iter().next();
+                return outcome.map(result).ok_or_else(|| error::write(&WriteError::Stopped));
+            }
         }
-        let answers = if accepted.is_empty() {
-            Vec::new()
-        } else {
-            node.decide(accepted, distinct, deadline_passed).await.map_err(|e| error::write(&e))?
-        };
-        let mut answers = answers.into_iter();
-        let outcome = |checked: Result<Vec<String>, Status>| {
-            let ignored_features = checked?;
-            let answer = answers.next().ok_or_else(|| error::write(&WriteError::Stopped))?;
-            let answer = answer.map_err(|why| match why {
-                DecideError::SlotNotFound { slot, .. } if access.check_all_slots().is_err() => {
-                    error::decide(&DecideError::SlotNotFound { slot, suggestion: String::new() })
-                }
-                why @ (DecideError::SlotNotFound { .. } | DecideError::Field(_)) => error::decide(&why),
-            })?;
-            self.metrics.decided(&answer, ignored_features.len());
-            Ok(DecideResponse { ignored_features, ..encode::answer(answer) })
-        };
-        Ok(checked.into_iter().map(outcome).collect())
     }
 }
 
@@ -107,7 +137,9 @@ impl DecisionService for Api {
         let access = CallAccess::of(&request);
         let request = request.into_inner();
         let deadline_passed = || time_limit.is_some_and(|limit| begun.elapsed() >= limit);
-        let outcomes = self.decide_each(&access, vec![decode::request(request)], false, &deadline_passed).await?;
+        let outcomes =
+            decide_each(self.node()?, &self.metrics, &access, vec![decode::request(request)], false, &deadline_passed)
+                .await?;
         let outcome = outcomes.into_iter().next();
         let response = outcome.ok_or_else(|| error::write(&WriteError::Stopped))??;
         self.metrics.decide_seconds.observe(begun.elapsed().as_secs_f64());
@@ -124,9 +156,26 @@ impl DecisionService for Api {
         let request = request.into_inner();
         let (requests, distinct) = decode::batch_requests(request).map_err(|e| error::field(&e))?;
         let deadline_passed = || time_limit.is_some_and(|limit| begun.elapsed() >= limit);
-        let outcomes = self.decide_each(&access, requests, distinct, &deadline_passed).await?;
+        let outcomes = decide_each(self.node()?, &self.metrics, &access, requests, distinct, &deadline_passed).await?;
         self.metrics.decide_seconds.observe(begun.elapsed().as_secs_f64());
         Ok(Response::new(BatchDecideResponse { results: outcomes.into_iter().map(result).collect() }))
+    }
+
+    type StreamDecideStream = AnswerStream<DecideResult>;
+
+    async fn stream_decide(
+        &self,
+        request: Request<Streaming<DecideRequest>>,
+    ) -> Result<Response<Self::StreamDecideStream>, Status> {
+        let (node, metrics) = (Arc::clone(self.node()?), Arc::clone(&self.metrics));
+        let (access, draining) = (Arc::new(CallAccess::of(&request)), self.draining());
+        let deciding = Arc::clone(&node);
+        let answers = self.answer_in_order(&node, request, move |request| {
+            let (node, metrics) = (Arc::clone(&deciding), Arc::clone(&metrics));
+            let (access, draining) = (Arc::clone(&access), draining.clone());
+            Ok(async move { decide_when_free(&node, &metrics, &access, decode::request(request), &draining).await })
+        });
+        Ok(Response::new(answers))
     }
 }
 

@@ -105,7 +105,7 @@ pub(crate) fn decode_duration(field: &str, duration: Duration) -> FieldResult<i6
 }
 
 /// Decoded request for a decision.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct DecodedRequest {
     /// Request without the features that have no value.
     pub(crate) request: Request,
@@ -127,7 +127,8 @@ pub(crate) fn batch_requests(
 
 /// Decodes a request for a decision.
 pub(crate) fn request(message: proto::DecideRequest) -> FieldResult<DecodedRequest> {
-    let proto::DecideRequest { slot_id, subject, context, candidates, count, request_id, consent, explain } = message;
+    let proto::DecideRequest { slot_id, subject, context, candidates, count, request_id, consent, explain, deferred } =
+        message;
     if !request_id.is_empty() {
         check_token("request_id", &request_id)?;
     }
@@ -147,6 +148,7 @@ pub(crate) fn request(message: proto::DecideRequest) -> FieldResult<DecodedReque
         explain,
         client: String::new(),
         matches: None,
+        deferred,
     };
     let ignored_features = missing.into_iter().take(IGNORED_FEATURES_MAX).collect();
     Ok(DecodedRequest { request, ignored_features })

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     bandit::{ClickModel, Expansion, LinearSpec, ModelSpec},
-    slot::{Aggregation, Goal, Learning, RewardKind},
+    slot::{Aggregation, Goal, Learning, RewardKind, SilenceRule},
 };
 
 pub(super) fn decode_goal(goal: proto::Goal) -> FieldResult<Goal> {
@@ -21,6 +21,8 @@ pub(super) fn decode_goal(goal: proto::Goal) -> FieldResult<Goal> {
         grace_period,
         reversal_window,
         currency,
+        silence,
+        confirmation_window,
     } = goal;
     let default = Goal::default();
     let kind = |(i, kind): (usize, proto::RewardKind)| {
@@ -42,6 +44,10 @@ pub(super) fn decode_goal(goal: proto::Goal) -> FieldResult<Goal> {
             .map(|window| decode_duration("goal.reversal_window", window))
             .transpose()?,
         currency: (!currency.is_empty()).then_some(currency),
+        silence: decode_enum("goal.silence", silence)?.unwrap_or(SilenceRule::Every),
+        confirmation_window_us: confirmation_window
+            .map(|window| decode_duration("goal.confirmation_window", window))
+            .transpose()?,
     })
 }
 

@@ -73,6 +73,7 @@ pub(crate) fn decision(
         analysis: decided.analysis,
         ignored_candidates: Vec::new(),
         ignored_features: Vec::new(),
+        expire_time: decided.expire_us.map(encode_timestamp),
     }
 }
 
@@ -160,6 +161,7 @@ pub(crate) fn request(request: &Request) -> proto::DecideRequest {
         request_id: request.request_id.clone().unwrap_or_default(),
         consent: encode_enum(request.consent),
         explain: request.explain,
+        deferred: request.deferred,
     }
 }
 

@@ -146,6 +146,8 @@ fn encode_goal(goal: &Goal) -> proto::Goal {
         grace_period: goal.grace_period_us.map(encode_duration),
         reversal_window: goal.reversal_window_us.map(encode_duration),
         currency: goal.currency.clone().unwrap_or_default(),
+        silence: goal.silence.number(),
+        confirmation_window: goal.confirmation_window_us.map(encode_duration),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     engine::{AlertKind, Fallback, Reason, SeriesStep, SlotStage, ValueType},
     slot::{
         Aggregation, Consent, ExplorationPreset, FieldError, JoinRule, KindRole, Learning, OnError, ProfileFeatures,
-        SlotKind, Unavailable,
+        SilenceRule, SlotKind, Unavailable,
     },
 };
 
@@ -90,6 +90,7 @@ same_names!(
     ]
 );
 same_names!(Learning, Learning, "a Learning", [Eager, AtClose]);
+same_names!(SilenceRule, SilenceRule, "a SilenceRule", [Every, Shown]);
 same_names!(ClickModel, ClickModel, "a ClickModel", [None, PositionBased, Cascade]);
 same_names!(Link, Link, "a Link", [Identity, Logit]);
 same_names!(Expansion, Expansion, "an Expansion", [None, Interactions, Fourier]);
@@ -175,6 +176,7 @@ mod tests {
         check::<AlertKind>(10);
         check::<Learning>(2);
         check::<ClickModel>(3);
+        check::<SilenceRule>(2);
         check::<Link>(2);
         check::<Expansion>(3);
         check::<Sharing>(3);

@@ -3,7 +3,7 @@
 //! * [`proto`]: the generated types, for clients, tests and benches.
 //! * `decode…`, `encode…`: conversions between messages and the domain's values. An incoming message is checked here,
 //!   once, and every error names its field.
-//! * `decision`, `feedback`, `events`, `slots`, `insight`: one file per service. `best_guess`: what other protocols need
+//! * `decision`, `feedback`, `events`, `slots`, `insight`: one file per service. `by_request`: what other protocols need
 //!   besides.
 //! * `enums`: the pairs of enumerations of the domain and of the API.
 //! * `error`: the only place that turns an error into a gRPC status.
@@ -19,7 +19,7 @@
 mod access;
 mod actor;
 mod arms;
-mod best_guess;
+mod by_request;
 mod codec;
 mod compare;
 pub(crate) mod controls;

@@ -75,6 +75,7 @@ pub(super) fn decode(
         currency,
         decision_ids,
         reverses_event_id,
+        viewed_through_position,
     } = event;
     check_token("event_id", &event_id)?;
     if kind.is_empty() || kind.len() > NAME_BYTES_MAX {
@@ -107,12 +108,16 @@ pub(super) fn decode(
         query,
         value: number("value", value)?,
         currency: (!currency.is_empty()).then_some(currency),
+        viewed_through: viewed_through_position,
         decisions: decisions(&decision_ids)?,
         time_us: time_us.unwrap_or(now_us),
         reverses: (!reverses_event_id.is_empty()).then_some(reverses_event_id),
         keep_us: 0,
     };
     let consent = decode_enum("consent", consent)?;
+    if event.viewed_through.is_some_and(|position| position == 0) {
+        return Err(FieldError::new("viewed_through_position", "must be at least 1, the first position").into());
+    }
     if event.subject == Subject::default() && event.decisions.is_empty() && event.reverses.is_none() {
         return Err(FieldError::new("subject", "is needed; or give decision_ids or reverses_event_id").into());
     }
@@ -141,7 +146,7 @@ pub(super) fn result(request: &ShopperRequest, effect: &ShopperEffect, validate_
     }
     let message = remarks(effect);
     let has = |wanted: fn(EventStatus) -> bool| answers(effect).any(|answer| wanted(answer.status));
-    let is_joined = effect.slots.values().any(|join| !join.accepted.is_empty());
+    let is_joined = effect.slots.values().any(|join| !join.accepted.is_empty() || !join.joined.is_empty());
     if is_joined {
         return result(Out::Accepted, message);
     }

@@ -63,7 +63,7 @@ test("the SDK for servers reads the errors", async () => {
   assert.equal(empty.errorCode, "GENERAL");
 });
 
-test("the SDK for web pages polls best guesses, which are no decisions", async () => {
+test("the SDK for web pages gets deferred decisions, and its polls are none", async () => {
   await service.create({ slotId: "web-hero", arms: [{ armId: "a" }, { armId: "b" }] });
   const provider = new OFREPWebProvider({ baseUrl: service.url, pollInterval: 50, cacheMode: "disabled" });
   await WebOpenFeature.setContext({ targetingKey: "ann", device: "phone" });
@@ -71,8 +71,8 @@ test("the SDK for web pages polls best guesses, which are no decisions", async (
   const client = WebOpenFeature.getClient();
   const first = client.getStringDetails("web-hero", "none");
   assert.ok(["a", "b"].includes(first.value), JSON.stringify(first));
-  assert.equal(first.reason, "TARGETING_MATCH");
-  assert.equal(first.flagMetadata.recorded, false);
+  assert.equal(first.reason, "SPLIT");
+  assert.equal(first.flagMetadata.deferred, true);
   assert.equal(client.getStringDetails("colour", "none").errorCode, "FLAG_NOT_FOUND", "it does not allow bulk");
 
   let changes = 0;

@@ -261,6 +261,7 @@ impl FixtureJournal {
             items: decided.chosen.iter().take(2).map(item).collect(),
             attributes: Features::new(),
             query: "red boots".into(),
+            viewed_through: None,
             value: None,
             currency: Some("EUR".into()),
             decisions: if self.count.is_multiple_of(3) { vec![decided.id] } else { Vec::new() },

@@ -98,6 +98,7 @@ pub(crate) fn event(i: u64) -> Event {
                 request_fingerprint: 0,
                 client: String::new(),
                 scaled_floors: false,
+                expire_us: None,
                 matches: None,
             }))
         }

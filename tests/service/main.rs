@@ -10,6 +10,7 @@ mod bad_input;
 mod cli;
 mod console;
 mod controls;
+mod deferred;
 mod demo;
 mod determinism;
 mod disk;

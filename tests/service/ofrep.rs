@@ -6,14 +6,14 @@ use slotwise::{
     access::{KeyDraft, KeyStore, Role},
     config::{Config, Limits},
     wire::proto::{
-        Controls, DecideRequest, ExplainDecisionRequest, GetSlotReportRequest, Goal, RecordRewardsRequest, RewardEvent,
-        RewardKind, SetArmAvailabilityRequest, Slot, Subject, feature_value::Value as Feature,
+        ExplainDecisionRequest, GetSlotReportRequest, RecordRewardsRequest, RewardEvent, SetArmAvailabilityRequest,
+        Slot, feature_value::Value as Feature,
     },
 };
 
 use crate::{
     json::{HttpAnswer, send},
-    support::{Clients, InProcessServer, PATIENCE, click, decide, slot, started},
+    support::{Clients, InProcessServer, PATIENCE, slot, started},
 };
 
 /// Evaluates the flag of a slot.
@@ -184,7 +184,7 @@ async fn too_much_at_once_is_refused_with_the_time_to_wait() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bulk_evaluation_covers_the_slots_that_allow_it_and_records_nothing() {
+async fn a_bulk_evaluation_defers_the_decisions_of_the_slots_that_allow_it() {
     let (_folder, server, mut clients) = with_bulk(&["home-*"]).await;
     for id in ["home-b", "offers", "home-a"] {
         clients.create(slot(id, &["a", "b"])).await.unwrap();
@@ -197,10 +197,12 @@ async fn a_bulk_evaluation_covers_the_slots_that_allow_it_and_records_nothing() 
     assert_eq!(keys, ["home-a", "home-b"]);
     for flag in flags {
         assert!(flag["variant"].is_string() && flag["value"].is_string(), "{flag}");
+        let metadata = &flag["metadata"];
         assert_eq!(
-            (&flag["reason"], &flag["metadata"]),
-            (&json!("TARGETING_MATCH"), &json!({"recorded": false, "revision": 1}))
+            (&flag["reason"], &metadata["deferred"], &metadata["revision"]),
+            (&json!("SPLIT"), &json!(true), &json!(1))
         );
+        assert!(metadata["propensity"].is_number() && metadata["decisionId"].is_string(), "{flag}");
     }
     let known = tag(&first);
     for header in [known.clone(), format!("W/{known}"), format!("\"other\", {known}")] {
@@ -209,6 +211,18 @@ async fn a_bulk_evaluation_covers_the_slots_that_allow_it_and_records_nothing() 
     }
     for id in ["home-a", "home-b", "offers"] {
         assert_eq!(decisions(&mut clients, id).await, 0, "{id}");
+    }
+    // What was shown is confirmed by a reward event, and one that earned something as well.
+    let of_flag = |flag: &Value, kind: &str| RewardEvent {
+        event_id: format!("{kind}-{}", flag["key"]),
+        decision_id: flag["metadata"]["decisionId"].as_str().unwrap().to_owned(),
+        kind: kind.to_owned(),
+        ..RewardEvent::default()
+    };
+    let events = vec![of_flag(&flags[0], "shown"), of_flag(&flags[1], "click")];
+    clients.feedback.record_rewards(RecordRewardsRequest { events }).await.unwrap();
+    for id in ["home-a", "home-b"] {
+        assert_eq!(decisions(&mut clients, id).await, 1, "{id}");
     }
     // A change that shows is a new answer.
     let change = SetArmAvailabilityRequest {
@@ -230,44 +244,6 @@ async fn a_bulk_evaluation_covers_the_slots_that_allow_it_and_records_nothing() 
     assert_eq!((&partly["flags"][0]["key"], &partly["flags"][1]["key"]), (&json!("home-a"), &json!("home-b")));
     let wrong = bulk(&server.http, "", &json!({"context": {"a": "x".repeat(300)}})).await;
     assert_eq!((wrong.status, wrong.body["errorCode"].as_str()), (400, Some("INVALID_CONTEXT")), "{wrong:?}");
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_bulk_evaluation_is_the_best_guess_but_for_the_holdout() {
-    let (_folder, server, mut clients) = with_bulk(&["*"]).await;
-    let controls = Controls { holdout: Some(0.3), ..Controls::default() };
-    let kind = RewardKind { kind: "worth".into(), weight: 1.0, use_value: true, ..RewardKind::default() };
-    let goal = Goal { kinds: vec![kind], ..Goal::default() };
-    let offers = slot("offers", &["first", "second", "third"]);
-    clients.create(Slot { controls: Some(controls), goal: Some(goal), ..offers }).await.unwrap();
-    // The second arm is always worth 1, the others nothing. Each is reported, because silence is learned later.
-    for round in 0..40 {
-        let mut events = Vec::new();
-        for n in 0..10 {
-            let decided = clients.decide(decide("offers")).await.unwrap();
-            let value = Some(f64::from(u8::from(decided.arms[0].arm_id == "second")));
-            events.push(RewardEvent { kind: "worth".into(), value, ..click(&format!("e{round}-{n}"), &decided) });
-        }
-        clients.feedback.record_rewards(RecordRewardsRequest { events }).await.unwrap();
-    }
-    until_decisions(&mut clients, "offers", 400).await;
-    let (mut held, mut guessed) = (0, 0);
-    for n in 0..60 {
-        let id = format!("shopper-{n}");
-        let flag = bulk(&server.http, "", &json!({"context": {"targetingKey": id}})).await.body["flags"][0].clone();
-        let subject = Some(Subject { id, session_id: String::new() });
-        let decided = clients.decide(DecideRequest { subject, ..decide("offers") }).await.unwrap();
-        let want = if decided.holdout { "first" } else { "second" };
-        assert_eq!(flag["variant"], want, "{flag}");
-        (held, guessed) = (held + u32::from(decided.holdout), guessed + u32::from(!decided.holdout));
-    }
-    assert!(held > 5 && guessed > 20, "{held} of the holdout, {guessed} not");
-    until_decisions(&mut clients, "offers", 460).await;
-    for _ in 0..10 {
-        let flag = bulk(&server.http, "", &json!({})).await.body["flags"][0].clone();
-        assert_eq!(flag["variant"], "second", "an anonymous shopper is never held out: {flag}");
-    }
     server.stop().await;
 }
 

@@ -71,7 +71,7 @@ async fn a_rank_is_a_decision_and_its_first_reward_counts() {
         assert_eq!(rewarded.status, 204, "{rewarded:?}");
     }
     let known = report(&mut clients, "menu").await;
-    assert_eq!((known.decisions, known.rewards), (1, 1), "a repetition changes nothing");
+    assert_eq!((known.decisions, known.other_kind_rewards), (1, 1), "a repetition changes nothing");
     let arm = known.arms.iter().find(|arm| arm.arm_id == chosen).unwrap();
     assert!((arm.reward_sum - 0.75).abs() < 1e-12, "{arm:?}");
     server.stop().await;
@@ -96,6 +96,24 @@ async fn an_event_id_of_the_service_is_that_of_the_decision() {
     );
     assert_eq!(post(&server.http, &format!("menu/v1.0/events/{event}/reward"), &reward).await.status, 204);
     assert_eq!(report(&mut clients, "menu").await.rewards, 1);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rank_that_defers_its_activation_counts_once_it_is_activated() {
+    let (_folder, server, mut clients) = started().await;
+    clients.create(personalizer_slot("menu")).await.unwrap();
+    let deferred = json!({"actions": [{"id": "a"}, {"id": "b"}], "deferActivation": true});
+    let made = post(&server.http, "menu/v1.0/rank", &deferred).await.body;
+    let event = made["eventId"].as_str().unwrap();
+    assert_eq!(report(&mut clients, "menu").await.decisions, 0);
+    for _ in 0..2 {
+        let activated = post(&server.http, &format!("menu/v1.0/events/{event}/activate"), &json!({})).await;
+        assert_eq!(activated.status, 204, "{activated:?}");
+    }
+    assert_eq!(report(&mut clients, "menu").await.decisions, 1);
+    let rewarded = post(&server.http, &format!("menu/v1.0/events/{event}/reward"), &json!({"value": 1})).await;
+    assert_eq!(rewarded.status, 204, "{rewarded:?}");
     server.stop().await;
 }
 
@@ -151,13 +169,13 @@ async fn an_error_has_the_shape_of_that_api() {
     clients.create(slot("offers", &["a"])).await.unwrap();
     let http = &server.http;
     let actions = json!([{"id": "a"}]);
-    let deferred = json!({"actions": actions, "deferActivation": true});
+    let deferred = json!({"actions": actions, "slots": [{"id": "top"}], "deferActivation": true});
     let nested = json!({"actions": [{"id": "a", "features": [{"x": [1, "b"]}]}]});
     let value = json!({"value": 1});
     for (path, body, status, code, words) in [
         ("menu/v1.0/rank", &json!({}), 400, "BadRequest", "missing field `actions`"),
         ("menu/v1.0/rank", &json!({"actions": []}), 400, "BadRequest", "1 to 200"),
-        ("menu/v1.0/rank", &deferred, 400, "BadRequest", "deferActivation"),
+        ("menu/v1.0/multislot/rank", &deferred, 400, "BadRequest", "deferActivation"),
         ("menu/v1.0/rank", &nested, 400, "BadRequest", "'x' is a list"),
         ("men/v1.0/rank", &json!({"actions": actions}), 404, "ResourceNotFound", "did you mean 'menu'"),
         ("offers/v1.0/rank", &json!({"actions": [{"id": "z"}]}), 400, "BadRequest", "no action is eligible"),

@@ -106,6 +106,7 @@ impl PlayedShop {
             items: items.iter().map(item).collect(),
             attributes: Features::new(),
             query: String::new(),
+            viewed_through: None,
             value: None,
             currency: None,
             decisions: Vec::new(),

@@ -137,6 +137,14 @@ pub(super) fn json(PeriodReport { report, period, previous }: PeriodReport) -> V
         ("rejected_rewards", json!(report.counters.rejected)),
         ("decisions_over_subject_limit", json!(report.counters.decisions_over_subject_limit)),
         (
+            "deferred",
+            json!({
+                "made": report.deferred.made,
+                "confirmed": report.deferred.confirmed,
+                "expired": report.deferred.expired,
+            }),
+        ),
+        (
             "feature_notes",
             report
                 .feature_notes

@@ -22,7 +22,8 @@ use super::{
 use crate::{
     client::{PeriodReport, ReportPeriod},
     engine::{
-        AmountFormat, ArmReport, FloorAdvice, GoalChange, IfEverybody, Lift, PeriodFigures, SlotReport, WithheldFigure,
+        AmountFormat, ArmReport, DeferredCounts, FloorAdvice, GoalChange, IfEverybody, Lift, PeriodFigures, SlotReport,
+        WithheldFigure,
     },
     wire::time_text,
 };
@@ -80,6 +81,7 @@ fn table(PeriodReport { report, period, previous }: &PeriodReport) -> String {
     lines.extend(comparison_lines(report, &amounts));
     lines.extend(not_counted_line(report));
     lines.extend(over_limit_line(report));
+    lines.extend(deferred_line(report));
     lines.extend(floor_lines(report, &amounts));
     lines.push(fitted(arm_table(report, &amounts), &[9, 3, 8, 5, 2]));
     lines.join("\n")
@@ -193,6 +195,12 @@ fn not_counted_line(report: &SlotReport) -> Option<String> {
             c.duplicates, c.late, c.unmatched, c.rejected, c.other_kinds
         )
     })
+}
+
+/// Deferred decisions, or `None` if there never was one.
+fn deferred_line(report: &SlotReport) -> Option<String> {
+    let DeferredCounts { made, confirmed, expired } = report.deferred;
+    (made > 0).then(|| format!("deferred: {made} decisions, of which {confirmed} were confirmed and {expired} expired"))
 }
 
 /// Number of the decisions that were not learned because their subjects had reached the subject limit, or `None` if all

@@ -32,15 +32,22 @@ impl SlotState {
             }
             return;
         }
+        // What a retry of a deferred decision's request needs was kept when it was made.
+        let is_confirmed = decided.expire_us.is_some();
+        if is_confirmed {
+            self.deferred.confirm(decided.id);
+        }
         if !self.accounting {
-            self.forgotten.requests += self.requests.add(at_us, decided);
+            if !is_confirmed {
+                self.forgotten.requests += self.requests.add(at_us, decided);
+            }
             let scope = ExposureScope::from_definition(&self.design.definition);
             if scope.is_needed() {
                 self.forgotten.exposures += self.exposure.add(at_us, decided, scope);
             } else {
                 self.exposure = Exposure::default();
             }
-            if LoginTable::is_needed(&self.design.definition.controls) {
+            if !is_confirmed && LoginTable::is_needed(&self.design.definition.controls) {
                 let early = self.logins.add(at_us, &decided.subject, LoginTable::most(step.slots));
                 self.forgotten.sessions += early.sessions;
                 self.forgotten.logins += early.links;

@@ -8,7 +8,7 @@ use crate::{
         pending::{CountedEvent, DecisionPlace, LearnedReward, PendingDecision, QueueKind},
         slot_state::{RewardChange, SeriesReward, SlotState},
     },
-    slot::Learning,
+    slot::{Learning, SilenceRule},
 };
 
 impl SlotState {
@@ -96,7 +96,7 @@ impl SlotState {
     /// Compares the reward of a decision's first position, as far as it is known, with what the model expected.
     pub(super) fn calibrate(&mut self, ordinal: u64) {
         let Some((score, _)) = self.decisions.pending.first_score(ordinal) else { return };
-        if self.goal_sums.precedes_pending(ordinal) {
+        if self.goal_sums.precedes_pending(ordinal) || !self.may_learn_first(ordinal) {
             return;
         }
         let reward = if score.settled && self.decisions.pending.has_events(ordinal) {
@@ -110,8 +110,20 @@ impl SlotState {
         }
     }
 
+    /// Returns `true` if the silence of a decision's first position may be learned.
+    fn may_learn_first(&self, ordinal: u64) -> bool {
+        let is_seen = || {
+            let decision = self.decisions.pending.get(ordinal);
+            decision.is_some_and(|decision| decision.shown.first().is_some_and(|shown| shown.seen))
+        };
+        self.design.definition.goal.silence == SilenceRule::Every || is_seen()
+    }
+
     /// Counts the silence of a decision's first position in the figures, unless its reward counts in them already.
-    fn settle_silence(&mut self, ordinal: u64) {
+    pub(super) fn settle_silence(&mut self, ordinal: u64) {
+        if !self.may_learn_first(ordinal) {
+            return;
+        }
         let open = self.decisions.pending.first_score(ordinal).filter(|(score, _)| !score.settled);
         let Some((score, keys)) = open.filter(|_| !self.goal_sums.precedes_pending(ordinal)) else { return };
         let silence = self.design.definition.goal.default_reward;
@@ -123,7 +135,7 @@ impl SlotState {
     /// the decision is not of that kind.
     fn learn_unrewarded(&mut self, at_us: i64, ordinal: u64) -> bool {
         let goal = &self.design.definition.goal;
-        if goal.click_model != ClickModel::None {
+        if goal.click_model != ClickModel::None || goal.silence != SilenceRule::Every {
             return false;
         }
         let Some((layout, learned)) = self.decisions.pending.unrewarded(ordinal) else { return false };
@@ -185,6 +197,7 @@ impl SlotState {
         let learned = match &shown.learned {
             // The decision was not learned before it was finished, so there is nothing to revise.
             None if at.queue == QueueKind::Finished => return false,
+            None if !shown.seen && goal.silence == SilenceRule::Shown => return false,
             None => {
                 let weight = match goal.click_model {
                     ClickModel::PositionBased => self.positions.exposure(place),

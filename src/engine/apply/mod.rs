@@ -1,6 +1,7 @@
 //! Application of events to a slot: the only place where a slot changes.
 
 mod decision;
+mod deferred;
 mod duplicates;
 mod learning;
 mod outcomes;
@@ -12,6 +13,8 @@ use std::{
     collections::{BTreeMap, HashSet},
     sync::Arc,
 };
+
+pub use deferred::SHOWN;
 
 use super::{
     answer::RewardAnswer,
@@ -28,7 +31,7 @@ use crate::slot::{Arm, ArmId, ChangeReason, Definition};
 pub enum EventEffect {
     /// A slot changed, or nothing did because the slot is gone.
     Change,
-    /// A decision was added.
+    /// A decision was added, or is deferred.
     Decision,
     /// A reward event was processed.
     Reward(RewardAnswer),
@@ -102,6 +105,10 @@ impl SlotState {
             }
             Body::Decided(decided) => {
                 self.apply_decision(step, decided, observer);
+                return EventEffect::Decision;
+            }
+            Body::Deferred(decided) => {
+                self.apply_deferred(step, decided);
                 return EventEffect::Decision;
             }
             // A reward was applied above, and the collection of slots applies the others.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::duplicates::content_word;
+use super::{deferred::SHOWN, duplicates::content_word};
 use crate::{
     engine::{
         answer::{EventStatus, Lateness, Rejection, RewardAnswer, RewardNote, UnmatchedReason},
@@ -86,6 +86,9 @@ impl SlotState {
             self.settle(at_us, at, &mut decision, place);
         } else {
             self.counters.slot.other_kinds += 1;
+            if event.kind == SHOWN {
+                self.note_seen(at_us, at, &mut decision, place);
+            }
         }
         self.decisions.put(at, &decision);
         if counts {
@@ -168,6 +171,11 @@ impl SlotState {
             None if self.is_gone(at_us, id) => Err(self.late(at_us, event, Some(id.at_us()))),
             None => Err(unmatched(UnmatchedReason::Decision)),
         }
+    }
+
+    /// Returns `true` if an event that names no decision belongs to one that waits for rewards or reversals.
+    pub fn joins_by_subject(&self, at_us: i64, event: &RewardEvent) -> bool {
+        self.find_by_subject(at_us, event).is_ok()
     }
 
     fn find_by_subject(&self, at_us: i64, event: &RewardEvent) -> Result<DecisionPlace, RewardAnswer> {

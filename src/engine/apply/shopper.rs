@@ -1,6 +1,6 @@
 //! Application of a shopper event to one slot: the reward events that it stands for.
 
-use super::reward::unmatched;
+use super::{deferred::SHOWN, reward::unmatched};
 use crate::{
     engine::{
         answer::{EventStatus, RewardAnswer, UnmatchedReason},
@@ -27,12 +27,14 @@ impl SlotState {
         parts: usize,
         observer: Option<&mut OutcomeObserver<'_>>,
     ) -> Option<SlotJoin> {
-        let rewards = self.rewards_of_shopper(at_us, event, parts);
-        if rewards.is_empty() {
+        let named = self.named_decisions(event)?;
+        let rewards = self.rewards_of_shopper(at_us, event, &named, parts);
+        let seen = if says_shown(event, &named) { self.apply_shown(at_us, event, &named) } else { None };
+        if rewards.is_empty() && seen.is_none() {
             return None;
         }
         self.expire_decisions(at_us, observer);
-        let mut join = SlotJoin::default();
+        let mut join = seen.unwrap_or_default();
         for mut reward in rewards {
             if event.reverses.is_none() {
                 reward.event_id = part_id(&event.event_id, join.accepted.len());
@@ -65,11 +67,13 @@ impl SlotState {
         event: &ShopperEvent,
         parts: usize,
     ) -> Option<SlotJoin> {
-        let rewards = self.rewards_of_shopper(at_us, event, parts);
-        if rewards.is_empty() {
+        let named = self.named_decisions(event)?;
+        let rewards = self.rewards_of_shopper(at_us, event, &named, parts);
+        let seen = if says_shown(event, &named) { self.preview_shown(event, &named) } else { None };
+        if rewards.is_empty() && seen.is_none() {
             return None;
         }
-        let mut join = SlotJoin::default();
+        let mut join = seen.unwrap_or_default();
         for reward in rewards {
             if let Some(duplicate) = self.duplicate(event_key(&reward.event_id), &reward) {
                 join.remarks.push((reward.arm, duplicate));
@@ -91,21 +95,30 @@ impl SlotState {
         Some(join)
     }
 
-    /// Returns the reward events that a shopper event stands for in this slot. They are empty if it does not concern the
-    /// slot.
-    fn rewards_of_shopper(&self, at_us: i64, event: &ShopperEvent, parts: usize) -> Vec<RewardEvent> {
+    /// Returns the decisions of this slot that an event names, or `None` if the event does not reach the slot.
+    fn named_decisions(&self, event: &ShopperEvent) -> Option<Vec<DecisionId>> {
         let named: Vec<DecisionId> = event.decisions.iter().copied().filter(|id| id.slot() == self.number).collect();
         let simulated = self.design.definition.controls.simulated();
         // Real traffic may name decisions of a slot for simulated traffic, as reward events may.
-        if simulated != event.simulated && (event.simulated || named.is_empty()) {
-            return Vec::new();
-        }
+        let reaches = simulated == event.simulated || (!event.simulated && !named.is_empty());
+        reaches.then_some(named)
+    }
+
+    /// Returns the reward events that a shopper event stands for in this slot. They are empty if it does not concern the
+    /// slot.
+    fn rewards_of_shopper(
+        &self,
+        at_us: i64,
+        event: &ShopperEvent,
+        named: &[DecisionId],
+        parts: usize,
+    ) -> Vec<RewardEvent> {
         if let Some(reversed) = &event.reverses {
             return self.reversals(event, reversed, parts);
         }
         let Some(kind) = self.design.definition.goal.kind(&event.kind) else { return Vec::new() };
         if !event.decisions.is_empty() {
-            return if named.is_empty() { Vec::new() } else { self.rewards_by_decision(event, kind, &named) };
+            return if named.is_empty() { Vec::new() } else { self.rewards_by_decision(event, kind, named) };
         }
         match event.joining_subject() {
             Some(subject) => self.rewards_by_subject(at_us, event, kind, subject),
@@ -186,7 +199,7 @@ impl SlotState {
         vec![self.reward_event(event, Some(decision.id), first, whole_value(event))]
     }
 
-    fn arm_name(&self, arm: u32) -> Option<ArmId> {
+    pub(super) fn arm_name(&self, arm: u32) -> Option<ArmId> {
         self.design.arms.names().get(arm as usize).cloned()
     }
 
@@ -264,6 +277,11 @@ impl SlotState {
         let decision = self.decisions.get(at)?.id;
         Some(JoinedReward { decision, arm: self.arm_name(arm)?, reward })
     }
+}
+
+/// Returns `true` if an event reports that arms of a slot were seen. `named` are the decisions of the slot that it names.
+fn says_shown(event: &ShopperEvent, named: &[DecisionId]) -> bool {
+    event.kind == SHOWN && event.reverses.is_none() && (event.decisions.is_empty() || !named.is_empty())
 }
 
 /// Value of an event as a whole: its own, or that of all items together.

@@ -20,6 +20,7 @@ impl SlotState {
     /// first, if it was not before, and kept as finished if it was rewarded.
     pub(super) fn expire_decisions(&mut self, at_us: i64, mut observer: Option<&mut OutcomeObserver<'_>>) {
         self.expire_finished(at_us, observer.as_deref_mut());
+        self.deferred.expire(at_us, AT_ONCE_MAX);
         let horizon_us = at_us.saturating_sub(self.design.definition.goal.patience_us());
         for _ in 0..AT_ONCE_MAX {
             let Some(ordinal) = self.decisions.next_expired(horizon_us) else { return };
@@ -111,7 +112,7 @@ impl SlotState {
         horizons: Horizons,
         mut observer: Option<&mut OutcomeObserver<'_>>,
     ) {
-        let Horizons { decisions_us, recent_us, rewards_us } = horizons;
+        let Horizons { decisions_us, recent_us, rewards_us, deferred_us } = horizons;
         let in_time_us = at_us.saturating_sub(self.design.definition.goal.patience_us());
         while let Some(ordinal) = self.decisions.pending.next_before(decisions_us) {
             self.drop_pending(at_us, ordinal, in_time_us, observer.as_deref_mut());
@@ -126,5 +127,6 @@ impl SlotState {
         self.forgotten.exposures += self.exposure.forget_before(recent_us);
         self.forgotten.requests += self.requests.forget_before(recent_us, at_us);
         self.forgotten.learned_subjects += self.learned_subjects.forget_before(recent_us);
+        self.forgotten.deferred_decisions += self.deferred.forget_before(deferred_us);
     }
 }

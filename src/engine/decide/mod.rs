@@ -132,6 +132,7 @@ fn record(
         client: request.client,
         scaled_floors: candidates.scaled_floors,
         matches: request.matches.map(CandidateMatches::into_notable),
+        expire_us: None,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Request {
     /// Matches of the candidates with the shopper's profile, or `None` if no profile is used. See
     /// [`ShopperView::add_features`](crate::engine::ShopperView::add_features).
     pub matches: Option<CandidateMatches>,
+    /// Asks for a decision that counts only once somebody has seen what it chose.
+    pub deferred: bool,
 }
 
 impl Request {
@@ -59,6 +61,7 @@ impl Request {
             explain: false,
             client: String::new(),
             matches: None,
+            deferred: false,
         }
     }
 

@@ -36,6 +36,11 @@ impl DecisionQueue {
         None
     }
 
+    /// Returns `true` if the time to learn a decision's silence has passed.
+    pub(in crate::engine) fn is_past_silence(&self, ordinal: u64) -> bool {
+        self.silence.learned[stratum_of(ordinal)] > ordinal
+    }
+
     /// Returns the next decision made before `before_us`, the time for silence that is certain, and moves on.
     pub(in crate::engine) fn next_certain(&mut self, before_us: i64) -> Option<u64> {
         next(&mut self.silence.certain, &self.queue, before_us)

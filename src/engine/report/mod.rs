@@ -32,7 +32,7 @@ use self::{
     arms::{ArmFigures, arm_figures},
     lift::RewardRange,
 };
-use super::{Counters, HoldoutComparison, view::SlotView};
+use super::{Counters, DeferredCounts, HoldoutComparison, view::SlotView};
 use crate::{
     bandit::FeatureNote,
     slot::{ArmId, Mode},
@@ -62,6 +62,8 @@ pub struct SlotReport {
     pub exposures: Vec<f64>,
     /// Counts of decisions, showings and events.
     pub counters: Counters,
+    /// Numbers of deferred decisions. Those that were confirmed are among the decisions.
+    pub deferred: DeferredCounts,
     /// Change of the goal after which the sums began again, or `None` if no decision was made under another goal. Sums
     /// and means per decision are those since then.
     pub goal_sums: Option<GoalChange>,
@@ -183,6 +185,7 @@ pub fn report(view: &SlotView) -> SlotReport {
         dimensions: view.learner.dimensions(),
         exposures: view.position_exposures.clone(),
         counters: view.counters,
+        deferred: view.deferred,
         goal_sums: goal_change(view),
         lift: policy_lift(view),
         analysis_lift: lift_of(view, |comparison| comparison.analysis.clone()),

@@ -6,6 +6,7 @@
 mod calibration;
 mod comparison;
 mod counters;
+mod deferred;
 mod delays;
 mod design;
 mod evaluation;
@@ -36,6 +37,8 @@ pub use calibration::RewardCalibration;
 pub use comparison::HoldoutComparison;
 pub(super) use counters::SlotCounters;
 pub use counters::{ArmCounters, Counters};
+pub use deferred::DeferredCounts;
+pub(super) use deferred::{DeferredDecisions, DeferredEntry};
 pub(super) use delays::DelayModel;
 pub(super) use design::{AVAILABILITY, SlotDesign, upsert_arms};
 pub(super) use evaluation::DecisionEvaluation;
@@ -64,7 +67,9 @@ pub(super) use series::{SeriesDecision, SeriesReward};
 pub use shadow::ShadowCounts;
 pub use traffic_watch::{ScaledFloors, TrafficWatch, WATCHED_CLIENTS_MAX, WatchedClient};
 
-use super::{decision_record::DecisionRecord, horizons::MemoryCounts, pending::DecisionQueues};
+use super::{
+    decision_record::DecisionRecord, horizons::MemoryCounts, ids::DecisionId, pending::DecisionQueues, subject::Subject,
+};
 use crate::{
     bandit::Learner,
     slot::{Arm, ArmId, Definition, Revision},
@@ -106,6 +111,9 @@ pub struct SlotState {
     /// Counts over time.
     pub(super) series: TimeSeries,
     pub(super) pace: DecisionPace,
+    /// Decisions that count once they are confirmed.
+    #[serde(default)]
+    pub(super) deferred: DeferredDecisions,
 }
 
 impl SlotState {
@@ -132,6 +140,7 @@ impl SlotState {
             evaluation: Arc::default(),
             series: TimeSeries::default(),
             pace: DecisionPace::default(),
+            deferred: DeferredDecisions::default(),
         }
     }
 
@@ -144,6 +153,7 @@ impl SlotState {
             exposure: Exposure::default(),
             learned_subjects: LearnedSubjects::default(),
             logins: LoginTable::default(),
+            deferred: DeferredDecisions::default(),
             ..self.without_indices()
         }
     }
@@ -171,6 +181,7 @@ impl SlotState {
             evaluation: Arc::clone(&self.evaluation),
             series: self.series.clone(),
             pace: self.pace,
+            deferred: self.deferred.without_indices(),
         }
     }
 
@@ -219,6 +230,23 @@ impl SlotState {
         self.design.revision(number).map(|revision| Arc::clone(&revision.definition))
     }
 
+    /// Numbers of the slot's deferred decisions.
+    pub fn deferred_counts(&self) -> DeferredCounts {
+        self.deferred.counts()
+    }
+
+    /// Returns the position in the journal of the record of a deferred decision that may be confirmed at `at_us`,
+    /// microseconds since 1970.
+    pub fn deferred_position(&self, id: DecisionId, at_us: i64) -> Option<u64> {
+        self.deferred.position(id, at_us)
+    }
+
+    /// Returns the positions in the journal of the records of a subject's newest deferred decisions that may be confirmed
+    /// at `at_us`, microseconds since 1970, newest first. Compare each record's subject.
+    pub fn deferred_of_subject(&self, subject: &Subject, at_us: i64) -> Vec<u64> {
+        self.deferred.positions_of(subject, at_us)
+    }
+
     /// Revisions that are kept, oldest first.
     pub fn revisions(&self) -> &[Revision] {
         &self.design.revisions
@@ -240,6 +268,7 @@ impl SlotState {
             learned_subjects: self.learned_subjects.len() as u64,
             sessions: self.logins.sessions() as u64,
             logins: self.logins.links() as u64,
+            deferred_decisions: self.deferred.waiting() as u64,
         }
     }
 

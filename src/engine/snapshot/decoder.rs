@@ -152,6 +152,7 @@ impl SnapshotDecoder {
                 state.event_memory.start_at(firsts.events);
                 state.requests.start_at(firsts.requests);
                 state.exposure.start_at(firsts.exposure);
+                state.deferred.start_at(firsts.deferred);
                 self.finish_slot();
                 self.slot = Some((slot, state));
             }
@@ -177,6 +178,11 @@ impl SnapshotDecoder {
             (Section::Exposure(entries), Some((_, state))) => {
                 for entry in entries {
                     state.exposure.restore(entry);
+                }
+            }
+            (Section::Deferred(entries), Some((_, state))) => {
+                for entry in entries {
+                    state.deferred.restore(entry);
                 }
             }
             (Section::End, _) if self.sections > 0 => {

@@ -35,14 +35,14 @@ use super::{
     profile::{ProfileKey, ShopperProfile},
     shard::SlotShard,
     shoppers::ShopperState,
-    slot_state::{EventMemory, ExposureEntry, RememberedEvent, SlotState},
+    slot_state::{DeferredEntry, EventMemory, ExposureEntry, RememberedEvent, SlotState},
     state::State,
 };
 use crate::slot::SlotId;
 
 const MAGIC: &[u8; 8] = b"SLOTSNAP";
 /// Version that is written, and the only one that is read. Raise it with every change to the content of a section.
-const VERSION: u32 = 13;
+const VERSION: u32 = 14;
 /// Last version whose header has no [`Origin`].
 const LAST_WITHOUT_ORIGIN: u32 = 4;
 /// Bytes of magic and version, with which the header of every version begins.
@@ -121,6 +121,8 @@ struct QueueStarts {
     events: u64,
     requests: u64,
     exposure: u64,
+    #[serde(default)]
+    deferred: u64,
 }
 
 #[derive(Serialize)]
@@ -135,6 +137,7 @@ enum SectionRef<'a> {
     Events(&'a [RememberedEvent]),
     Requests(Vec<&'a (i64, Arc<DecisionRecord>)>),
     Exposure(Vec<&'a Arc<ExposureEntry>>),
+    Deferred(&'a [Option<DeferredEntry>]),
     End,
 }
 
@@ -150,6 +153,7 @@ enum Section {
     Events(Vec<RememberedEvent>),
     Requests(Vec<(i64, Arc<DecisionRecord>)>),
     Exposure(Vec<Arc<ExposureEntry>>),
+    Deferred(Vec<Option<DeferredEntry>>),
     End,
 }
 
@@ -175,6 +179,7 @@ fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<
         events: events.first(),
         requests: requests.first(),
         exposure: exposure.first(),
+        deferred: state.deferred.queue().first(),
     };
     std::iter::once(SectionRef::Slot { slot, state, firsts })
         .chain(encoded(pending).map(SectionRef::Pending))
@@ -182,6 +187,7 @@ fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<
         .chain(events.runs().map(SectionRef::Events))
         .chain(requests.runs().map(|run| SectionRef::Requests(run.iter().flatten().collect())))
         .chain(exposure.runs().map(|run| SectionRef::Exposure(run.iter().flatten().collect())))
+        .chain(state.deferred.queue().runs().map(SectionRef::Deferred))
 }
 
 /// Bytes of a queue's decisions, one chunk at a time.

@@ -301,8 +301,8 @@ fn a_sweep_forgets_in_every_slot() {
     let ten = MemoryCounts { pending_decisions: 10, event_ids: 10, requests, exposures, learned_subjects, ..none };
     assert_eq!(remembered(&world.state), ten);
     let recent_us = at_us - 3_500;
-    let horizons = Horizons { decisions_us: at_us - 6_500, recent_us, rewards_us: at_us - 8_500 };
-    let step = Step { at_us, number: None, slots: 1, sweep: Some(horizons) };
+    let horizons = Horizons { decisions_us: at_us - 6_500, recent_us, rewards_us: at_us - 8_500, deferred_us: 0 };
+    let step = Step { position: 0, at_us, number: None, slots: 1, sweep: Some(horizons) };
     let (ledger, mut parts) = world.state.clone().split(3);
     for part in &mut parts {
         part.sweep(step, None);

@@ -24,6 +24,7 @@ mod changes;
 mod clicks;
 mod controls;
 mod decisions;
+mod deferred;
 mod evaluation;
 mod everybody;
 mod horizons;

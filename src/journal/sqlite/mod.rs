@@ -363,6 +363,10 @@ impl Journal for SqliteJournal {
         }
     }
 
+    fn read(&mut self, position: u64, each: &mut RecordHandler<'_>) -> Result<bool, ReadError> {
+        rows::read(&self.connection, &self.file, position, each)
+    }
+
     fn probe(&mut self) -> Result<(), AppendError> {
         self.check_health()?;
         self.drop_until(&[], self.extent.trimmed).map_err(|why| self.failed(&why))

@@ -80,6 +80,7 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
             Body::SlotReset { slot: parse_slot_id(&slot)?, why: why(author, reason) }
         }
         In::Decided(decided) => Body::Decided(Arc::new(decode_decided(decided)?)),
+        In::Deferred(decided) => Body::Deferred(Arc::new(decode_decided(decided)?)),
         In::Rewarded(rewarded) => Body::Rewarded(Box::new(decode_rewarded(rewarded)?)),
         In::Shopper(event) => Body::Shopper(Arc::new(decode_shopper(event)?)),
     })
@@ -164,6 +165,7 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<DecisionRecord> {
         matched,
         match_candidate,
         match_bits,
+        expire_us,
     } = decided;
     Ok(DecisionRecord {
         slot: parse_slot_id(&slot)?,
@@ -193,6 +195,7 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<DecisionRecord> {
         client,
         scaled_floors,
         matches: matched.then(|| decode_matches(&match_candidate, &match_bits)).transpose()?,
+        expire_us,
     })
 }
 

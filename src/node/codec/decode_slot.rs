@@ -14,7 +14,7 @@ use crate::{
     bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, PortfolioSpec, Sharing},
     slot::{
         Aggregation, Arm, Comparand, Consent, Definition, Effect, Goal, JoinRule, KindRole, Learning, OnError,
-        RewardKind, Rule, Schedule, SlotKind, Unavailable,
+        RewardKind, Rule, Schedule, SilenceRule, SlotKind, Unavailable,
     },
 };
 
@@ -80,6 +80,8 @@ fn decode_goal(goal: Option<log::Goal>) -> DecodeResult<Goal> {
         grace_period_us,
         reversal_window_us,
         currency,
+        silence,
+        confirmation_window_us,
     } = goal.ok_or_else(|| DecodeError::missing("the goal"))?;
     let kind = |log::RewardKind { kind, weight, use_value, cap, winsorize, role, joins }| {
         let (role, joins) = (KindRole::from_optional(role, 0)?, JoinRule::from_optional(joins, 0)?);
@@ -95,6 +97,8 @@ fn decode_goal(goal: Option<log::Goal>) -> DecodeResult<Goal> {
         grace_period_us,
         reversal_window_us,
         currency,
+        silence: SilenceRule::from_number(silence)?,
+        confirmation_window_us,
     })
 }
 

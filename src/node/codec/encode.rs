@@ -17,7 +17,7 @@ use crate::{
 pub(super) fn encode_event(event: &Event) -> log::Event {
     let actor = event.body.why().map(|why| &why.actor).filter(|actor| !actor.is_empty());
     // Kinds that are older than the name of the kind leave it out, so that they are written as they always were.
-    let named = matches!(event.body, Body::SlotPatched { .. } | Body::Shopper(_));
+    let named = matches!(event.body, Body::SlotPatched { .. } | Body::Shopper(_) | Body::Deferred(_));
     log::Event {
         at_us: event.at_us,
         body: Some(encode_body(&event.body)),
@@ -80,6 +80,7 @@ fn encode_body(body: &Body) -> log::event::Body {
             Out::SlotReset(log::SlotReset { slot_id: id(slot), reason, author })
         }
         Body::Decided(decided) => Out::Decided(encode_decided(decided)),
+        Body::Deferred(decided) => Out::Deferred(encode_decided(decided)),
         Body::Rewarded(rewarded) => Out::Rewarded(encode_rewarded(rewarded)),
         Body::Shopper(event) => Out::Shopper(encode_shopper(event)),
     }
@@ -148,6 +149,7 @@ fn encode_decided(decided: &DecisionRecord) -> log::Decided {
         matched: decided.matches.is_some(),
         match_candidate: decided.matches.iter().flatten().map(|found| found.candidate).collect(),
         match_bits: decided.matches.iter().flatten().map(|found| found.to_bits()).collect(),
+        expire_us: decided.expire_us,
     }
 }
 

@@ -65,6 +65,8 @@ fn encode_goal(goal: &Goal) -> log::Goal {
         grace_period_us: goal.grace_period_us,
         reversal_window_us: goal.reversal_window_us,
         currency: goal.currency.clone(),
+        silence: goal.silence.number(),
+        confirmation_window_us: goal.confirmation_window_us,
     }
 }
 

@@ -7,8 +7,8 @@ use crate::{
     bandit::{ClickModel, Expansion, Link, Sharing},
     engine::{Fallback, Reason},
     slot::{
-        Aggregation, Consent, ExplorationPreset, JoinRule, KindRole, Learning, OnError, ProfileFeatures, SlotKind,
-        Unavailable,
+        Aggregation, Consent, ExplorationPreset, JoinRule, KindRole, Learning, OnError, ProfileFeatures, SilenceRule,
+        SlotKind, Unavailable,
     },
 };
 
@@ -64,6 +64,7 @@ numbered!(KindRole, "the role of a kind", { Click = 1, Conversion = 2, Revenue =
 numbered!(JoinRule, "the rule by which a kind joins", { Item = 1, Any = 2 });
 numbered!(ProfileFeatures, "the profile features", { All = 1, Session = 2, None = 3 });
 numbered!(Learning, "the moment of learning", { Eager = 0, AtClose = 1 });
+numbered!(SilenceRule, "the silence that is learned", { Every = 0, Shown = 1 });
 numbered!(ClickModel, "the click model", { None = 0, PositionBased = 1, Cascade = 2 });
 numbered!(Link, "the link", { Identity = 0, Logit = 1 });
 numbered!(Expansion, "the expansion", { None = 0, Interactions = 1, Fourier = 2 });

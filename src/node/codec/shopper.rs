@@ -34,6 +34,7 @@ pub(super) fn encode_shopper(event: &ShopperEvent) -> log::Shopper {
         time_us: event.time_us,
         reverses_event_id: event.reverses.clone().unwrap_or_default(),
         keep_us: event.keep_us,
+        viewed_through_position: event.viewed_through,
     }
 }
 
@@ -54,6 +55,7 @@ pub(super) fn decode_shopper(event: log::Shopper) -> DecodeResult<ShopperEvent> 
         time_us,
         reverses_event_id,
         keep_us,
+        viewed_through_position,
     } = event;
     let item = |log::ShopperItem { item_id, quantity, value, attributes }| {
         let attributes = decode_features(attributes)?;
@@ -75,5 +77,6 @@ pub(super) fn decode_shopper(event: log::Shopper) -> DecodeResult<ShopperEvent> 
         time_us,
         reverses: non_empty(reverses_event_id),
         keep_us,
+        viewed_through: viewed_through_position,
     })
 }

@@ -60,7 +60,7 @@ impl Mask {
     /// Masks the subject of an event.
     pub(in crate::node) fn apply(self, event: &mut Event) {
         let Some(key) = self.key else { return };
-        if let Body::Decided(decided) = &mut event.body {
+        if let Body::Decided(decided) | Body::Deferred(decided) = &mut event.body {
             // An event that has just been read is not shared yet, so `get_mut` succeeds.
             if let Some(decided) = Arc::get_mut(decided) {
                 key.mask(&mut decided.subject);
@@ -194,11 +194,6 @@ impl Subjects {
     /// The pseudonym of a subject, whose ids are not remembered.
     pub(in crate::node) fn unnamed_pseudonym(&self, subject: &Subject) -> Subject {
         to_subject(self.key.pseudonyms(subject))
-    }
-
-    /// The pseudonym of a subject, whose ids are not remembered.
-    pub(in crate::node) fn unremembered_pseudonym(&self, subject: &Subject) -> Subject {
-        self.key.pseudonym(subject)
     }
 
     /// Returns the count of ids that the table left out, which goes on counting.

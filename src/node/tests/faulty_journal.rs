@@ -76,6 +76,10 @@ impl Journal for FaultyJournal {
         self.inner.replay(position, each)
     }
 
+    fn read(&mut self, position: u64, each: &mut RecordHandler<'_>) -> Result<bool, ReadError> {
+        self.inner.read(position, each)
+    }
+
     fn probe(&mut self) -> Result<(), AppendError> {
         self.look()?;
         self.inner.probe()

@@ -1,6 +1,7 @@
 //! A node whose journal does what disks do.
 
 mod ahead;
+mod deferred;
 mod faulty_journal;
 mod later_kinds;
 mod overload;
@@ -89,6 +90,7 @@ fn request(request_id: Option<&str>) -> Request {
         request_id: request_id.map(str::to_owned),
         consent: None,
         explain: false,
+        deferred: false,
         client: String::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! The one thread that writes: commits batches, applies them, publishes what changed.
 
 mod changes;
+mod confirm;
 mod publish;
 mod rewards;
 mod shoppers;
@@ -18,13 +19,14 @@ use super::{
     Shared, Stopwatch, WriteError,
     admission::{GRACE_AFTER_FULL, PORTION_MAX, PORTION_MIN},
     codec, disk_space,
+    exposures::Exposures,
     folder::Folder,
     queue::{BatchLimits, QueuedBatch, RewardReply, SoloCommand, TakenCounts, WakeCondition, WakeReason},
     recover,
     saver::Saver,
 };
 use crate::{
-    engine::{Body, ChangeError, Event, EventEffect, RewardAnswer, State, TRAFFIC},
+    engine::{Body, ChangeError, DecisionRecord, Event, EventEffect, RewardAnswer, State, TRAFFIC},
     journal::{AppendError, Journal, Record},
     slot::SlotId,
 };
@@ -48,6 +50,7 @@ pub enum ChangeFailure {
 }
 
 pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand, Drafted};
+use confirm::DeferredBatch;
 pub(super) use shoppers::ItemArms;
 use shoppers::{WaitingShoppers, answer_shoppers};
 
@@ -79,6 +82,8 @@ pub(super) struct Writer {
     pub(super) partly_published: BTreeMap<SlotId, bool>,
     /// Arms of the items that shopper events name.
     pub(super) items: ItemArms,
+    /// Exposures ahead of the journal, to which those of confirmed decisions are added.
+    pub(super) exposures: Arc<Exposures>,
 }
 
 /// Pace of the waiting decisions once a full disk has free space again.
@@ -161,14 +166,14 @@ impl Writer {
             reply.refuse(WriteError::Journal(AppendError::Full { file: self.journal.file().to_owned() }));
         }
         let at_us = self.now_us();
-        let mut events: Vec<Event> =
-            decisions.into_iter().map(|decided| Event { at_us, body: Body::Decided(decided) }).collect();
+        let mut events: Vec<Event> = decisions.into_iter().map(|decided| decision_event(at_us, decided)).collect();
+        let mut batch = DeferredBatch::new(&events);
         let rewards: Vec<WaitingRewards> = rewards
             .into_iter()
-            .map(|(rewards, reply)| (self.resolve_all(rewards, at_us, &mut events), reply))
+            .map(|(rewards, reply)| (self.resolve_all(rewards, at_us, &mut batch, &mut events), reply))
             .collect();
         let (previews, shoppers): (Vec<_>, Vec<_>) = shoppers.into_iter().partition(|batch| batch.validate_only);
-        let shoppers = self.resolve_shoppers(shoppers, at_us, &mut events);
+        let shoppers = self.resolve_shoppers(shoppers, at_us, &mut batch, &mut events);
         if !events.is_empty() || !rewards.is_empty() || !shoppers.is_empty() {
             self.commit(&events, &counts, WaitingCallers { rewards, shoppers });
             self.shared.queue.measure(events.len(), begun.seconds());
@@ -214,6 +219,11 @@ impl Writer {
                     self.publish_profiles(effect);
                 } else if applied == EventEffect::Change {
                     self.items.clear();
+                } else if let Body::Decided(decided) = &event.body
+                    && decided.expire_us.is_some()
+                    && let Some(slot) = self.state.slot(decided.slot.as_str())
+                {
+                    self.exposures.add_confirmed(event.at_us, decided, slot.definition());
                 }
                 applied
             })
@@ -259,8 +269,7 @@ impl Writer {
         }
         // A decision that waits needs room as a reward does: the best trial there is.
         let at_us = self.now_us();
-        let events: Vec<Event> =
-            decisions.into_iter().map(|decided| Event { at_us, body: Body::Decided(decided) }).collect();
+        let events: Vec<Event> = decisions.into_iter().map(|decided| decision_event(at_us, decided)).collect();
         self.commit(&events, &counts, WaitingCallers::default());
     }
 
@@ -362,8 +371,7 @@ impl Writer {
                 break;
             }
             let at_us = self.now_us();
-            let events: Vec<Event> =
-                decisions.into_iter().map(|decided| Event { at_us, body: Body::Decided(decided) }).collect();
+            let events: Vec<Event> = decisions.into_iter().map(|decided| decision_event(at_us, decided)).collect();
             match self.write(&events) {
                 Ok(_) => drop(self.shared.queue.settle(&counts, &Ok(()))),
                 Err(_) => break,
@@ -378,6 +386,12 @@ impl Writer {
         self.saver.finish(&self.state, &recover::origin(&self.journal.point()));
         self.shared.stopped.store(true, Ordering::SeqCst);
     }
+}
+
+/// Returns the event that records a new decision.
+fn decision_event(at_us: i64, decided: Arc<DecisionRecord>) -> Event {
+    let body = if decided.expire_us.is_some() { Body::Deferred(decided) } else { Body::Decided(decided) };
+    Event { at_us, body }
 }
 
 /// Closes the queue when the writer ends, and marks the node as failed if it unwinds.

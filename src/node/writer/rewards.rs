@@ -1,6 +1,6 @@
 //! Reward events before they are written: each is assigned to its slot.
 
-use super::Writer;
+use super::{Writer, confirm::DeferredBatch};
 use crate::{
     engine::{Body, DecisionId, Event, EventStatus, RewardAnswer, RewardEvent, Subject, UnmatchedReason},
     slot::{ArmId, SlotId},
@@ -32,9 +32,10 @@ pub struct RewardRequest {
 impl Writer {
     /// Makes events of rewards, and gives the outcomes of those that cannot become one.
     pub(super) fn resolve_all(
-        &self,
+        &mut self,
         rewards: Vec<RewardRequest>,
         at_us: i64,
+        batch: &mut DeferredBatch,
         events: &mut Vec<Event>,
     ) -> Vec<Option<RewardAnswer>> {
         let mut known = Vec::with_capacity(rewards.len());
@@ -42,6 +43,7 @@ impl Writer {
             match self.resolve(reward, at_us) {
                 Ok(rewarded) => {
                     known.push(None);
+                    self.confirm_for_reward(&rewarded, at_us, batch, events);
                     events.push(Event { at_us, body: Body::Rewarded(Box::new(rewarded)) });
                 }
                 Err(why) => {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::Writer;
+use super::{Writer, confirm::DeferredBatch};
 use crate::{
     bandit::Features,
     engine::{
@@ -104,6 +104,7 @@ impl Writer {
         &mut self,
         batches: Vec<ShopperBatch>,
         at_us: i64,
+        batch: &mut DeferredBatch,
         events: &mut Vec<Event>,
     ) -> Vec<WaitingShoppers> {
         let mut waiting = Vec::with_capacity(batches.len());
@@ -111,6 +112,7 @@ impl Writer {
             waiting.push((requests.len(), reply));
             for request in requests {
                 let event = self.resolve_shopper(request, at_us, events);
+                self.confirm_for_shopper(&event, at_us, batch, events);
                 events.push(Event { at_us, body: Body::Shopper(Arc::new(event)) });
             }
         }
@@ -124,7 +126,9 @@ impl Writer {
             .into_iter()
             .map(|request| {
                 let event = self.resolve_shopper(request, at_us, &[]);
-                self.state.preview_shopper(at_us, &event)
+                let mut effect = self.state.preview_shopper(at_us, &event);
+                self.preview_confirmed(&event, at_us, &mut effect);
+                effect
             })
             .collect();
         // A caller that no longer waits does not need the answer.
@@ -168,6 +172,7 @@ impl Writer {
                 | Body::AvailabilitySet { .. }
                 | Body::SlotReset { .. }
                 | Body::Decided(_)
+                | Body::Deferred(_)
                 | Body::Rewarded(_) => false,
             };
             keys.into_iter().flatten().any(kept) || before.iter().any(earlier)

@@ -109,7 +109,7 @@ impl From<Status> for FlagFailure {
     }
 }
 
-/// Returns the evaluation of a slot's flag from a decision, or from a best guess, which has no decision id.
+/// Returns the evaluation of a slot's flag from a decision.
 ///
 /// A slot that shows several arms has a list of them as its value, and its variant is the first arm. Metadata have
 /// texts, numbers and flags only, because the SDKs drop other values.
@@ -118,22 +118,19 @@ pub(super) fn evaluation(view: &SlotView, decided: &DecideResponse) -> Result<Va
         let message = "no arm of the slot is eligible for this context; see its rules and the availability of its arms";
         return Err(FlagFailure::new(StatusCode::BAD_REQUEST, FlagFailureCode::General, message.to_owned()));
     };
-    let is_recorded = !decided.decision_id.is_empty();
     let value = if view.definition.count() == 1 {
         value(first)?
     } else {
-        decided.arms.iter().map(|arm| slate_entry(arm, is_recorded)).collect::<Result<_, _>>()?
+        decided.arms.iter().map(slate_entry).collect::<Result<_, _>>()?
     };
     let mut metadata = Map::new();
-    metadata.insert("recorded".into(), is_recorded.into());
+    metadata.insert("deferred".into(), decided.expire_time.is_some().into());
     metadata.insert("revision".into(), decided.revision.into());
-    if is_recorded {
-        metadata.insert("decisionId".into(), decided.decision_id.as_str().into());
-        metadata.insert("propensity".into(), first.propensity.into());
-        metadata.insert("exploring".into(), decided.exploring.into());
-        metadata.insert("holdout".into(), decided.holdout.into());
-        metadata.insert("model".into(), decided.model.as_str().into());
-    }
+    metadata.insert("decisionId".into(), decided.decision_id.as_str().into());
+    metadata.insert("propensity".into(), first.propensity.into());
+    metadata.insert("exploring".into(), decided.exploring.into());
+    metadata.insert("holdout".into(), decided.holdout.into());
+    metadata.insert("model".into(), decided.model.as_str().into());
     if decided.fallback() != Fallback::Unspecified {
         metadata.insert("fallback".into(), decided.fallback().as_str_name().into());
     }
@@ -153,12 +150,9 @@ fn reason(decided: &DecideResponse, first: &ChosenArm) -> &'static str {
         Fallback::Model | Fallback::Deadline => return "UNKNOWN",
         Fallback::Unspecified => {}
     }
-    // A best guess was not drawn.
-    let drawn = if decided.decision_id.is_empty() { "TARGETING_MATCH" } else { "SPLIT" };
     match first.reason() {
         Reason::Rule => "TARGETING_MATCH",
-        Reason::BestGuess | Reason::Exploring | Reason::Floor => drawn,
-        Reason::Holdout | Reason::Sticky => "SPLIT",
+        Reason::BestGuess | Reason::Exploring | Reason::Floor | Reason::Holdout | Reason::Sticky => "SPLIT",
         Reason::Shadow => "STATIC",
         Reason::Fallback | Reason::Unspecified => "UNKNOWN",
     }
@@ -183,13 +177,10 @@ fn json_of(payload: &Struct) -> Result<Map<String, Value>, FlagFailure> {
     Ok(payload_from_struct(payload.clone()).map_err(|why| internal(why.to_string()))?.into_iter().collect())
 }
 
-/// Returns an arm of a slate, with what a reward of it needs. One that was not drawn has no propensity.
-fn slate_entry(arm: &ChosenArm, is_recorded: bool) -> Result<Value, FlagFailure> {
-    let mut entry = json!({ "armId": arm.arm_id, "position": arm.position, "value": value(arm)? });
-    if is_recorded {
-        entry["propensity"] = arm.propensity.into();
-    }
-    Ok(entry)
+/// Returns an arm of a slate, with what a reward of it needs.
+fn slate_entry(arm: &ChosenArm) -> Result<Value, FlagFailure> {
+    let (id, position) = (&arm.arm_id, arm.position);
+    Ok(json!({ "armId": id, "position": position, "propensity": arm.propensity, "value": value(arm)? }))
 }
 
 #[cfg(test)]
@@ -237,7 +228,7 @@ mod tests {
             super::reason(&decided, &arm)
         };
         assert_eq!(reason(Fallback::Unspecified, Reason::Exploring, "d"), "SPLIT");
-        assert_eq!(reason(Fallback::Unspecified, Reason::BestGuess, ""), "TARGETING_MATCH");
+        assert_eq!(reason(Fallback::Unspecified, Reason::BestGuess, "d"), "SPLIT");
         assert_eq!(reason(Fallback::Unspecified, Reason::Rule, "d"), "TARGETING_MATCH");
         assert_eq!(reason(Fallback::SafeChoice, Reason::Fallback, "d"), "STATIC");
     }

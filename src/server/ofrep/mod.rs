@@ -13,8 +13,10 @@
 //! Invariants:
 //!
 //! * The evaluation of a flag is a decision, which is recorded. So it is made where the flag is shown.
-//! * A bulk evaluation shows nothing yet, and is repeated by polls. It is answered with best guesses, which are not
-//!   recorded, for a silence after them would teach something false. It covers the slots of the setting `bulk_slots`.
+//! * A bulk evaluation shows nothing yet, so its decisions are deferred: each counts once an event of the kind `shown`,
+//!   or a reward, names it. It covers the slots of the setting `bulk_slots`.
+//! * A poll that has the answer's tag is no new decision: the tag follows from the context, the slots' revisions and
+//!   the day.
 //! * Roles, patterns of keys and limits are those of a decision.
 //!
 //! Deliberately not here: rewards, for which the protocol has no call.
@@ -43,7 +45,7 @@ use crate::{
     engine::{SlotView, hash},
     wire::{
         Api,
-        proto::{DecideRequest, decision_service_server::DecisionService as _},
+        proto::{BatchDecideRequest, DecideRequest, decide_result, decision_service_server::DecisionService as _},
     },
 };
 
@@ -88,10 +90,10 @@ impl FlagEvaluator {
     /// Evaluates the flags of all slots that allow it.
     async fn evaluate_all(&self, peer: HttpPeer, request: Request) -> Result<Response, FlagFailure> {
         check_json(request.headers())?;
-        self.calls.answer(peer.address(), request, async |call: &HttpCall| self.best_guesses(call)).await
+        self.calls.answer(peer.address(), request, async |call: &HttpCall| self.decide_all(call).await).await
     }
 
-    fn best_guesses(&self, call: &HttpCall) -> Result<Response, FlagFailure> {
+    async fn decide_all(&self, call: &HttpCall) -> Result<Response, FlagFailure> {
         let context = read_context(&call.body)?;
         let mut views = self.api.slots_of(&call.request(()))?;
         views.retain(|view| self.bulk_slots.iter().any(|pattern| pattern.matches(view.definition.id.as_str())));
@@ -103,24 +105,50 @@ impl FlagEvaluator {
             );
             return Err(FlagFailure::new(StatusCode::BAD_REQUEST, FlagFailureCode::General, message));
         }
+        let tag = entity_tag(&call.body, &views, self.api.now_us()?);
+        let mut response = if is_known(call.headers(), &tag) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            json_answer(
+                &json!({ "flags": self.flags(call, &views, &context).await?, "metadata": { "deferred": true } }),
+            )
+        };
+        if let Ok(tag) = HeaderValue::try_from(tag) {
+            response.headers_mut().insert(header::ETAG, tag);
+        }
+        Ok(response)
+    }
+
+    /// Decides for each slot, in order. The decisions are deferred.
+    async fn flags(
+        &self,
+        call: &HttpCall,
+        views: &[Arc<SlotView>],
+        context: &EvaluationContext,
+    ) -> Result<Vec<Value>, FlagFailure> {
+        if views.is_empty() {
+            return Ok(Vec::new());
+        }
+        let requests = views.iter().map(|view| DecideRequest { deferred: true, ..request_of(view, context) }).collect();
+        let batch = BatchDecideRequest { requests, distinct_arms: false };
+        let results = self.api.batch_decide(call.request(batch)).await?.into_inner().results;
         let mut flags = Vec::with_capacity(views.len());
-        for view in &views {
-            let guess = self.api.best_guess(call.request(request_of(view, &context))).map_err(FlagFailure::from);
-            match guess.and_then(|guess| evaluation(view, &guess)) {
+        for (view, result) in views.iter().zip(results) {
+            let decided = match result.result {
+                Some(decide_result::Result::Response(decided)) => Ok(decided),
+                Some(decide_result::Result::Status(status)) => {
+                    Err(FlagFailure::from(tonic::Status::new(tonic::Code::from(status.code), status.message)))
+                }
+                None => continue,
+            };
+            match decided.and_then(|decided| evaluation(view, &decided)) {
                 Ok(flag) => flags.push(flag),
                 // The context is that of all flags.
                 Err(failure) if failure.is_of_context() => return Err(failure),
                 Err(failure) => flags.push(failure.with_key(view.definition.id.as_str()).body()),
             }
         }
-        let body = json!({ "flags": flags, "metadata": { "recorded": false } });
-        let tag = entity_tag(&body);
-        let mut response =
-            if is_known(call.headers(), &tag) { StatusCode::NOT_MODIFIED.into_response() } else { json_answer(&body) };
-        if let Ok(tag) = HeaderValue::try_from(tag) {
-            response.headers_mut().insert(header::ETAG, tag);
-        }
-        Ok(response)
+        Ok(flags)
     }
 }
 
@@ -138,9 +166,17 @@ fn json_answer(body: &Value) -> Response {
     (headers, body.to_string()).into_response()
 }
 
-/// Returns the tag of an answer: equal answers have equal tags.
-fn entity_tag(body: &Value) -> String {
-    let hash = hash("entity tag", &[body.to_string().as_bytes()]);
+/// Returns the tag of an answer to this request. It changes with the slots and their revisions, and every day, so that a
+/// client that polls for weeks does not keep a decision that nobody can confirm any more.
+fn entity_tag(request: &[u8], views: &[Arc<SlotView>], now_us: i64) -> String {
+    const DAY_US: i64 = 24 * 3600 * 1_000_000;
+    let day = now_us.div_euclid(DAY_US).to_be_bytes();
+    let slots: Vec<Vec<u8>> = views
+        .iter()
+        .map(|view| [view.definition.id.as_str().as_bytes(), &[0], &view.revision.to_be_bytes()].concat())
+        .collect();
+    let parts: Vec<&[u8]> = [request, &day].into_iter().chain(slots.iter().map(Vec::as_slice)).collect();
+    let hash = hash("entity tag", &parts);
     format!("\"{:016x}{:016x}\"", hash.word(), hash.other_word())
 }
 

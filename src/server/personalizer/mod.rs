@@ -16,7 +16,8 @@
 //! Invariants:
 //!
 //! * The first reward of an event counts, and a repetition changes nothing.
-//! * `deferActivation` is refused: a decision that is perhaps not shown would teach a silence that means nothing.
+//! * A rank with `deferActivation` is a deferred decision, and `activate` confirms it. For several places at once it is
+//!   refused, because `activate` does not name them.
 //!
 //! Deliberately not here: configuration, evaluations, logs and models of that API.
 
@@ -40,7 +41,7 @@ use self::{
 };
 use super::http_call::{HttpCall, HttpCalls, HttpPeer, check_json};
 use crate::{
-    engine::{DecisionId, hash},
+    engine::{DecisionId, SHOWN, hash},
     slot::FieldError,
     wire::{
         Api,
@@ -114,7 +115,7 @@ async fn answer_activate(
     ConnectInfo(peer): ConnectInfo<HttpPeer>,
     request: Request,
 ) -> CallResult<StatusCode> {
-    let activate = async |call: &HttpCall| gateway.decision_id(&slot, call, &event).map(|_| StatusCode::NO_CONTENT);
+    let activate = async |call: &HttpCall| gateway.activate(&slot, call, &event).await;
     gateway.calls.answer(peer.address(), request, activate).await
 }
 
@@ -215,6 +216,22 @@ impl PersonalizerGateway {
             });
         }
         let recorded = self.api.record_rewards(call.request(RecordRewardsRequest { events })).await?.into_inner();
+        recorded.results.into_iter().try_for_each(check_result)?;
+        Ok(StatusCode::NO_CONTENT)
+    }
+
+    /// Confirms the decision of an event. One that was not deferred counted from the start.
+    async fn activate(&self, slot: &str, call: &HttpCall, event: &str) -> CallResult<StatusCode> {
+        let key = hash("personalizer activation", &[slot.as_bytes(), event.as_bytes()]);
+        let shown = RewardEvent {
+            event_id: format!("personalizer-{:016x}{:016x}", key.word(), key.other_word()),
+            decision_id: self.decision_id(slot, call, event)?,
+            slot_id: slot.to_owned(),
+            kind: SHOWN.to_owned(),
+            ..RewardEvent::default()
+        };
+        let events = RecordRewardsRequest { events: vec![shown] };
+        let recorded = self.api.record_rewards(call.request(events)).await?.into_inner();
         recorded.results.into_iter().try_for_each(check_result)?;
         Ok(StatusCode::NO_CONTENT)
     }

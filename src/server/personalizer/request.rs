@@ -89,15 +89,6 @@ pub(super) fn request_id_of_place(event_id: &str, place: &str) -> String {
     format!("{event_id}/{place}")
 }
 
-/// Refuses a request whose decision might not be shown.
-fn check_activation(defer_activation: Option<bool>) -> Result<(), PersonalizerError> {
-    if defer_activation == Some(true) {
-        let message = "deferActivation: a decision counts from the moment it is made; send false, and rank when you show the action";
-        return Err(PersonalizerError::bad_request("deferActivation", message.to_owned()));
-    }
-    Ok(())
-}
-
 fn features(field: &str, prefix: &str, lists: Option<&FeatureList>) -> Result<FeatureMap, PersonalizerError> {
     let mut features = FeatureMap::new();
     for object in lists.into_iter().flatten() {
@@ -148,7 +139,6 @@ fn check_count(field: &'static str, count: usize, most: usize) -> Result<(), Per
 impl RankRequest {
     /// Returns the request for a decision of `slot`.
     pub(super) fn to_decide(&self, slot: &str) -> Result<DecideRequest, PersonalizerError> {
-        check_activation(self.defer_activation)?;
         // An answer has the probability of each action, and a decision explains as many.
         check_count("actions", self.actions.len(), EXPLAINED_MAX)?;
         Ok(DecideRequest {
@@ -158,6 +148,7 @@ impl RankRequest {
             count: 1,
             request_id: self.event_id.clone().unwrap_or_default(),
             explain: true,
+            deferred: self.defer_activation == Some(true),
             ..DecideRequest::default()
         })
     }
@@ -166,7 +157,10 @@ impl RankRequest {
 impl MultiSlotRankRequest {
     /// Returns one request for a decision of `slot` for each place.
     pub(super) fn to_decide(&self, slot: &str, event_id: &str) -> Result<Vec<DecideRequest>, PersonalizerError> {
-        check_activation(self.defer_activation)?;
+        if self.defer_activation == Some(true) {
+            let message = "deferActivation: activate does not say which of the slots were shown; send false, and rank when you show them";
+            return Err(PersonalizerError::bad_request("deferActivation", message.to_owned()));
+        }
         check_count("slots", self.slots.len(), BATCH_MAX)?;
         check_count("actions", self.actions.len(), EXPLAINED_MAX)?;
         if self.actions.len() < self.slots.len() {
@@ -233,13 +227,15 @@ mod tests {
         assert_eq!((ids, request.count, request.request_id.as_str()), (vec!["a", "c"], 1, "e1"));
         assert_eq!(request.context["user.loyal"].value, Some(Feature::Flag(true)));
         assert_eq!(request.candidates[0].features["price"].value, Some(Feature::Number(3.0)));
+        assert!(
+            !request.deferred && rank(json!({"actions": [{"id": "a"}], "deferActivation": true})).unwrap().deferred
+        );
     }
 
     #[test]
     fn a_rank_that_cannot_be_decided_says_why() {
         let a = json!([{"id": "a"}]);
         for (request, words) in [
-            (json!({"actions": a, "deferActivation": true}), "deferActivation: a decision counts"),
             (json!({"actions": []}), "actions: has 0 entries"),
             (json!({"actions": a, "excludedActions": ["a"]}), "no action is left"),
             (json!({"actions": a, "excludedActions": ["z"]}), "'z' is none of the actions"),

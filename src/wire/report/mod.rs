@@ -14,7 +14,8 @@ use super::{
 use crate::{
     bandit::FeatureNote,
     engine::{
-        ArmReport, Counters, GoalChange, Lift, RatioCheck, ShadowReport, SlotReport, SlotStage, Status, WhoWantsWhat,
+        ArmReport, Counters, DeferredCounts, GoalChange, Lift, RatioCheck, ShadowReport, SlotReport, SlotStage, Status,
+        WhoWantsWhat,
     },
     slot::{ArmId, FieldError},
 };
@@ -32,6 +33,7 @@ pub(crate) fn encode(report: SlotReport) -> proto::SlotReport {
         dimensions,
         exposures,
         counters: c,
+        deferred,
         goal_sums,
         arms,
         lift,
@@ -100,7 +102,17 @@ pub(crate) fn encode(report: SlotReport) -> proto::SlotReport {
         period: None,
         previous_period: None,
         shadow: shadow.map(encode_shadow),
+        deferred: encode_deferred(deferred),
     }
+}
+
+fn encode_deferred(DeferredCounts { made, confirmed, expired }: DeferredCounts) -> Option<proto::DeferredCounts> {
+    (made > 0).then_some(proto::DeferredCounts { made, confirmed, expired })
+}
+
+fn decode_deferred(deferred: Option<proto::DeferredCounts>) -> DeferredCounts {
+    let proto::DeferredCounts { made, confirmed, expired } = deferred.unwrap_or_default();
+    DeferredCounts { made, confirmed, expired }
 }
 
 fn encode_shadow(shadow: ShadowReport) -> proto::ShadowReport {
@@ -212,6 +224,7 @@ pub(crate) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         period: _,
         previous_period: _,
         shadow,
+        deferred,
         arm_count: _,
     } = report;
     let arms = arms.into_iter().map(decode_arm).collect::<Result<Vec<ArmReport>, FieldError>>()?;
@@ -249,6 +262,7 @@ pub(crate) fn decode(report: proto::SlotReport) -> Result<SlotReport, FieldError
         dimensions,
         exposures,
         counters,
+        deferred: decode_deferred(deferred),
         goal_sums,
         arms,
         lift: lift.map(decode_lift),

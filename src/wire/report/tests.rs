@@ -49,6 +49,7 @@ fn a_report_survives_its_message() {
             dimensions: 9,
             exposures: vec![1.0, 0.5],
             counters: Counters { decisions: 1_024, shown: 4_200, reward_sum: 64.0, ..Counters::default() },
+            deferred: DeferredCounts { made: 9, confirmed: 4, expired: 3 },
             goal_sums: (stage == SlotStage::Learning).then_some(GoalChange {
                 revision: 5,
                 at_us: 1_793_000_000_123_456,

@@ -49,6 +49,7 @@ pub(super) fn decided() -> DecisionRecord {
         request_fingerprint: u64::MAX,
         client: "shop".into(),
         scaled_floors: true,
+        expire_us: Some(1_793_000_000_000_001),
         matches: Some(vec![
             CandidateMatch { candidate: 0, affinity: 255, price: Some(-7), seen: true, bought: false },
             CandidateMatch { candidate: 300, affinity: 0, price: None, seen: false, bought: true },

@@ -127,6 +127,7 @@ proptest::proptest! {
                 .collect(),
             attributes: word.clone(),
             query: text.clone(),
+            viewed_through: Some(3),
             value: Some(-1.5),
             currency: Some("EUR".into()),
             decisions: vec![id],
@@ -143,6 +144,7 @@ proptest::proptest! {
                 available: arms.into_iter().map(|arm| (arm, Availability::new(false))).collect(),
                 why,
             },
+            Body::Deferred(Arc::new(decided.clone())),
             Body::Decided(Arc::new(decided)),
             Body::Rewarded(Box::new(rewarded)),
         ] {
