@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "slotwise/v1/insight.proto",
             "slotwise/v1/preview.proto",
             "slotwise/v1/explain.proto",
+            "slotwise/v1/privacy.proto",
         ],
         ["proto"],
     )?;

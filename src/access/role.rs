@@ -18,7 +18,7 @@ pub enum Role {
     Approve,
     /// Decide, report and change with simulated shoppers, on slots for simulated traffic.
     Simulate,
-    /// Everything, including the deletion and the reset of slots.
+    /// Everything, including the deletion and the reset of slots, and what is held of a subject.
     Admin,
 }
 
@@ -51,9 +51,10 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 32] = [
+const METHODS: [(&str, Role); 36] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
+    ("StreamDecide", Role::Decide),
     ("RecordRewards", Role::Record),
     ("StreamRewards", Role::Record),
     ("RecordEvents", Role::Record),
@@ -84,6 +85,9 @@ const METHODS: [(&str, Role); 32] = [
     ("RollbackSlot", Role::Tune),
     ("DeleteSlot", Role::Admin),
     ("ResetSlot", Role::Admin),
+    ("ExportSubject", Role::Admin),
+    ("ForgetSubject", Role::Admin),
+    ("ListForgotten", Role::Admin),
 ];
 
 /// Returns the role that a call of the API needs, or `None` if the API has no such method.

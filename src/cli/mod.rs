@@ -19,6 +19,7 @@ pub mod help;
 mod journal;
 mod keys;
 mod output;
+mod privacy;
 mod progress;
 mod report;
 mod restore;
@@ -71,6 +72,8 @@ enum Command {
     Explain(explain::Explain),
     /// Check shopper events before they are sent.
     Events(events::EventsArguments),
+    /// Export or forget what is held of one subject.
+    Privacy(privacy::PrivacyArguments),
     /// Copy a data folder, in use or not, to a new folder.
     Backup(backup::Backup),
     /// Create a data folder from a backup.
@@ -174,6 +177,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Doctor(doctor) => doctor.run().await,
         Command::Explain(explain) => explain.run().await,
         Command::Events(events) => events.run().await,
+        Command::Privacy(privacy) => privacy.run().await,
         Command::Backup(backup) => backup.run(),
         Command::Restore(restore) => restore.run(),
         Command::Clock(clock) => clock.run(),

@@ -17,7 +17,7 @@ use crate::{
         proto::{
             decision_service_client::DecisionServiceClient, event_service_client::EventServiceClient,
             feedback_service_client::FeedbackServiceClient, insight_service_client::InsightServiceClient,
-            slot_service_client::SlotServiceClient,
+            privacy_service_client::PrivacyServiceClient, slot_service_client::SlotServiceClient,
         },
     },
 };
@@ -88,6 +88,7 @@ pub struct Client {
     pub(super) events: EventServiceClient<Transport>,
     pub(super) slots: SlotServiceClient<Transport>,
     pub(super) insight: InsightServiceClient<Transport>,
+    pub(super) privacy: PrivacyServiceClient<Transport>,
 }
 
 impl Client {
@@ -140,7 +141,8 @@ impl Client {
             feedback: FeedbackServiceClient::new(transport.clone()),
             events: EventServiceClient::new(transport.clone()),
             slots: SlotServiceClient::new(transport.clone()),
-            insight: InsightServiceClient::new(transport),
+            insight: InsightServiceClient::new(transport.clone()),
+            privacy: PrivacyServiceClient::new(transport),
         })
     }
 }

@@ -8,6 +8,7 @@
 //! * [`Client::create_slot`], [`Client::change_slot`] and their siblings are what `slotwise slots` is made of.
 //! * [`Client::report`], [`Client::preview_slot`] and [`Client::explain_decision`] read what was learned.
 //! * [`Client::record_shopper_events`] reports what shoppers did, once for all slots.
+//! * [`Client::export_subject`] and [`Client::forget_subject`] answer what a person may ask of a shop.
 //! * [`CallOptions`] sets a timeout, and marks the shoppers of a client as simulated.
 //!
 //! This example starts a service on free ports, as `slotwise serve` does, and plays one shopper:
@@ -82,6 +83,7 @@ mod error;
 mod events;
 mod figures;
 mod insight;
+mod privacy;
 mod slots;
 mod system;
 mod traffic;
@@ -92,6 +94,7 @@ pub use error::ClientError;
 pub use events::{EventLine, EventOutcome, EventReport, EventReward, ReportedItem};
 pub use figures::{PeriodReport, PolicyBaselines, PolicyComparisonResult, ReportPeriod, SeriesPoint, SeriesSplit};
 pub use insight::{ChangePreview, DecisionExplanation, ExplainedArm};
+pub use privacy::{ForgottenListing, SubjectForgotten};
 pub use slots::{SlotRevision, SlotSummary};
 pub use system::SystemState;
 pub use traffic::{Decision, RewardEvent, RewardStatus};

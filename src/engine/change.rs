@@ -13,11 +13,8 @@ use super::{
     state::State,
 };
 use crate::slot::{
-    Actor, Arm, ArmId, Baseline, ChangeReason, Controls, Definition, FieldError, SlotId,
-    limits::{
-        ACTOR_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, LEARNED_ARMS_MAX, MODELS_MAX, REASON_BYTES_MAX, REVISIONS_MAX,
-        SLOTS_MAX,
-    },
+    Arm, ArmId, Baseline, ChangeReason, Controls, Definition, FieldError, SlotId,
+    limits::{LEARNED_ARMS_MAX, MODELS_MAX, REVISIONS_MAX, SLOTS_MAX},
     shorten, suggestion,
 };
 
@@ -91,25 +88,9 @@ pub enum ChangeError {
     Full(String),
 }
 
-fn check_why(why: &ChangeReason) -> Result<(), FieldError> {
-    let Actor { principal, origin, request_id } = &why.actor;
-    for (field, text, most) in [
-        ("reason", &why.reason, REASON_BYTES_MAX),
-        ("author", &why.author, DISPLAY_NAME_BYTES_MAX),
-        ("actor.principal", principal, ACTOR_BYTES_MAX),
-        ("actor.origin", origin, ACTOR_BYTES_MAX),
-        ("actor.request_id", request_id, ACTOR_BYTES_MAX),
-    ] {
-        if text.len() > most {
-            return Err(FieldError::new(field, format!("has more than {most} bytes")));
-        }
-    }
-    Ok(())
-}
-
 /// Returns the event that makes `change`, or `None` if the slot is already so.
 pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Body>, ChangeError> {
-    check_why(why)?;
+    why.check()?;
     let why = why.clone();
     if let Change::Create(definition) = change {
         return plan_creation(state, slot, definition, why).map(Some);

@@ -136,6 +136,8 @@ pub enum Body {
     Rewarded(Box<RewardEvent>),
     /// A shopper event arrived.
     Shopper(Arc<ShopperEvent>),
+    /// A subject was forgotten.
+    SubjectForgotten(Box<ForgottenSubject>),
 }
 
 /// Kinds of events that shoppers cause, as opposed to changes by people. They are by far the most frequent, and
@@ -145,11 +147,15 @@ pub const TRAFFIC: [&str; 4] = ["decided", "rewarded", SHOPPER, DEFERRED];
 /// Name of the kind of shopper events. They are the only traffic that belongs to no single slot.
 pub const SHOPPER: &str = "shopper";
 
+/// Name of the kind of forgotten subjects.
+pub const FORGOTTEN: &str = "subject_forgotten";
+
 /// Name of the kind of deferred decisions.
 pub const DEFERRED: &str = "deferred";
 
 impl Body {
-    /// Returns the slot that the event belongs to, or `None` for a shopper event, which may concern every slot.
+    /// Returns the slot that the event belongs to, or `None` for one that may concern every slot: a shopper event, or a
+    /// subject that was forgotten.
     pub fn slot(&self) -> Option<&SlotId> {
         Some(match self {
             Self::SlotCreated { definition, .. } | Self::SlotUpdated { definition, .. } => &definition.id,
@@ -161,7 +167,7 @@ impl Body {
             | Self::SlotReset { slot, .. } => slot,
             Self::Decided(decided) | Self::Deferred(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
-            Self::Shopper(_) => return None,
+            Self::Shopper(_) | Self::SubjectForgotten(_) => return None,
         })
     }
 
@@ -180,6 +186,7 @@ impl Body {
             Self::Deferred(_) => DEFERRED,
             Self::Rewarded(_) => "rewarded",
             Self::Shopper(_) => SHOPPER,
+            Self::SubjectForgotten(_) => FORGOTTEN,
         }
     }
 
@@ -194,6 +201,7 @@ impl Body {
             | Self::ArmsRemoved { why, .. }
             | Self::AvailabilitySet { why, .. }
             | Self::SlotReset { why, .. } => Some(why),
+            Self::SubjectForgotten(forgotten) => Some(&forgotten.why),
             Self::Decided(_) | Self::Deferred(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
         }
     }
@@ -211,9 +219,21 @@ impl Body {
             | Self::ArmsRemoved { .. }
             | Self::AvailabilitySet { .. }
             | Self::SlotReset { .. }
+            | Self::SubjectForgotten(_)
             | Self::Shopper(_) => None,
         }
     }
+}
+
+/// Subject that was forgotten, and whose data go. It is known by pseudonyms alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForgottenSubject {
+    /// Pseudonyms under which decisions and events knew the subject.
+    pub subject: Subject,
+    /// First pseudonyms that its ids ever had. A subject that comes back gets another one, which nothing links to these.
+    pub origin: Subject,
+    /// Author and reason.
+    pub why: ChangeReason,
 }
 
 /// Reward event: a report of what a shopper did.

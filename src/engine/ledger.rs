@@ -2,15 +2,16 @@
 //!
 //! It is kept apart from the slots so that workers can apply events of different slots in parallel.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     event::Body,
     horizons::{EventClass, Horizons, RecentTimes},
+    subject::Subject,
 };
-use crate::slot::SlotId;
+use crate::slot::{SlotId, limits::FORGOTTEN_MAX};
 
 /// Journal position, time and slot numbers. *Persisted.*
 ///
@@ -26,6 +27,18 @@ pub struct Ledger {
     slots: BTreeMap<u32, SlotId>,
     /// Times of the newest decisions and reward events of all slots.
     recent: RecentTimes,
+    /// Subjects that were forgotten, oldest first.
+    #[serde(default)]
+    forgotten: VecDeque<ForgottenEntry>,
+}
+
+/// Subject that was forgotten. *Persisted.*
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgottenEntry {
+    /// Time at which it was forgotten, microseconds since 1970.
+    pub at_us: i64,
+    /// First pseudonyms that its ids ever had.
+    pub origin: Subject,
 }
 
 /// Part of an event's effect that the ledger determines and its slot needs.
@@ -71,6 +84,11 @@ impl Ledger {
         self.slots.get(&number)
     }
 
+    /// Subjects that were forgotten, oldest first.
+    pub fn forgotten(&self) -> impl DoubleEndedIterator<Item = &ForgottenEntry> {
+        self.forgotten.iter()
+    }
+
     fn has_slot(&self, slot: &SlotId) -> bool {
         self.slots.values().any(|have| have == slot)
     }
@@ -82,6 +100,15 @@ impl Ledger {
             Body::SlotCreated { definition, .. } => step.number = Some(self.renumber(&definition.id)),
             Body::SlotDeleted { slot, .. } => self.slots.retain(|_, have| have != slot),
             // The slot gets a new number, so that rewards of earlier decisions match nothing.
+            Body::SubjectForgotten(forgotten) => {
+                if self.forgotten.len() >= FORGOTTEN_MAX {
+                    self.forgotten.pop_front();
+                }
+                // A session that is forgotten with its subject has no origin, because it will not come back.
+                if forgotten.origin != Subject::default() {
+                    self.forgotten.push_back(ForgottenEntry { at_us: self.at_us, origin: forgotten.origin.clone() });
+                }
+            }
             Body::SlotReset { slot, .. } if self.has_slot(slot) => step.number = Some(self.renumber(slot)),
             Body::SlotReset { .. }
             | Body::SlotUpdated { .. }

@@ -61,10 +61,10 @@ pub use decide::{
 pub use decision_record::{
     ChosenArm, DecisionRecord, ExcludedCandidate, Fallback, Reason, SCORED_MAX, ScoredCandidate,
 };
-pub use event::{Availability, Body, DEFERRED, Event, RewardEvent, SHOPPER, TRAFFIC};
+pub use event::{Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, RewardEvent, SHOPPER, TRAFFIC};
 pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};
-pub use ledger::{Ledger, Step};
+pub use ledger::{ForgottenEntry, Ledger, Step};
 pub use outcome::{DecisionOutcome, OutcomeObserver};
 pub use ownership::ArmDraft;
 pub use patch::{Patch, Piece};

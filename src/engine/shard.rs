@@ -17,6 +17,7 @@ use super::{
     shopper_event::ShopperEvent,
     shoppers::ShopperState,
     slot_state::{RememberedEvent, SlotState},
+    subject::Subject,
 };
 use crate::slot::{SlotId, limits::SHOPPER_EVENT_MEMORY_US};
 
@@ -121,6 +122,10 @@ impl SlotShard {
             Body::Shopper(event) => {
                 return EventEffect::Shopper(Box::new(self.apply_shopper(step, event, None)));
             }
+            Body::SubjectForgotten(forgotten) => {
+                self.forget_subject(&forgotten.subject);
+                return EventEffect::Change;
+            }
             Body::SlotUpdated { .. }
             | Body::SlotPatched { .. }
             | Body::SlotReset { .. }
@@ -151,6 +156,16 @@ impl SlotShard {
 }
 
 impl SlotShard {
+    /// Forgets what the slots and the profiles know of a subject. What models learned stays.
+    fn forget_subject(&mut self, subject: &Subject) {
+        for slot in self.by_id.values_mut() {
+            slot.forget_subject(subject);
+        }
+        if let Some(profiles) = &mut self.shoppers.profiles {
+            profiles.forget_subject(subject);
+        }
+    }
+
     /// Profiles, if this shard has them.
     pub fn profiles(&self) -> Option<&ProfileStore> {
         self.shoppers.profiles.as_deref()

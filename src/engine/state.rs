@@ -1,8 +1,14 @@
 //! State of the service, and the one way to change it.
 
 use super::{
-    apply::EventEffect, event::Event, ledger::Ledger, profile::ProfileStore, shard::SlotShard,
-    shopper_effect::ShopperEffect, shopper_event::ShopperEvent, slot_state::SlotState,
+    apply::EventEffect,
+    event::Event,
+    ledger::{ForgottenEntry, Ledger},
+    profile::ProfileStore,
+    shard::SlotShard,
+    shopper_effect::ShopperEffect,
+    shopper_event::ShopperEvent,
+    slot_state::SlotState,
 };
 use crate::slot::SlotId;
 
@@ -88,6 +94,11 @@ impl State {
     /// Inverse of [`split`](Self::split).
     pub fn join(ledger: Ledger, shards: Vec<SlotShard>) -> Self {
         Self { ledger, slots: SlotShard::join(shards) }
+    }
+
+    /// Subjects that were forgotten, oldest first.
+    pub fn forgotten_subjects(&self) -> impl DoubleEndedIterator<Item = &ForgottenEntry> {
+        self.ledger.forgotten()
     }
 
     /// Profiles of sessions and customers.

@@ -76,6 +76,7 @@ fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>
         | Body::AvailabilitySet { .. }
         | Body::SlotReset { .. }
         | Body::Rewarded(_)
+        | Body::SubjectForgotten(_)
         | Body::Shopper(_)) => Err(format!("it is called a decision and is of the kind {}", other.kind())),
     }
 }
@@ -128,7 +129,7 @@ impl Node {
     }
 
     /// Waits until what was decided so far in the slot of this number is in the journal, as far as it can be.
-    async fn settle(&self, number: u32) {
+    pub(super) async fn settle(&self, number: u32) {
         let (reply, written) = oneshot::channel();
         if self.shared.queue.push_single(SoloCommand::Settle(reply), Some(number)).is_ok() {
             // A writer that cannot write has nothing to wait for.

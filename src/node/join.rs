@@ -218,7 +218,11 @@ impl<E> Join<'_, E> {
             self.take_shopper(event.at_us, step, shopper)?;
             return self.sweep(step);
         }
-        let Some(slot) = event.body.slot() else { return self.sweep(step) };
+        let Some(slot) = event.body.slot() else {
+            // What a subject did stays in the log, and is nobody's any more.
+            self.slots.apply(step, &event.body, None);
+            return self.sweep(step);
+        };
         if matches!(event.body, Body::SlotCreated { .. }) {
             self.known.insert(slot.clone());
         }

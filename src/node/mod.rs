@@ -35,6 +35,7 @@ mod logins;
 mod observer;
 mod options;
 mod places;
+mod privacy;
 mod publication;
 mod queue;
 mod recover;
@@ -82,6 +83,7 @@ pub use join::{JoinError, JoinedDecision, JoinedEvent, Selection, join};
 pub use observer::{Observer, Unobserved};
 pub use options::{KEEP_PROFILES_US, Options, RETENTION_US};
 pub use places::data_folder_around;
+pub use privacy::{ForgetSummary, HeldRecord, PrivacyError};
 pub use recover::{fold, recover_state, save_snapshot};
 pub use salvage::{Gap, Salvaged, salvage};
 pub use subjects::{KeyError, SubjectNames};
@@ -141,6 +143,8 @@ pub struct Node {
     /// Lock of previews. A preview takes every core for a while, so previews run one after another.
     previewing: AsyncMutex<()>,
     comparing: Mutex<()>,
+    /// Lock of requests to forget a subject. Each reads the journal, so they run one after another.
+    forgetting: AsyncMutex<()>,
     turns: LongCalls,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -171,6 +175,9 @@ impl Node {
             return Err(OpenError::JournalBehind { folder, last, claimed: state.position() });
         }
         let subjects = subjects.keep(folder.path(), &mut journal, options.retention_us)?;
+        for entry in state.forgotten_subjects() {
+            subjects.note_forgotten(&entry.origin);
+        }
         let journal = wrap(journal);
         if let Some((_, at_us)) = snapshot {
             observer.snapshot_saved(at_us, 0.0, 0);
@@ -235,6 +242,7 @@ impl Node {
             folder: options.folder.clone(),
             previewing: AsyncMutex::new(()),
             comparing: Mutex::new(()),
+            forgetting: AsyncMutex::new(()),
             turns: LongCalls::default(),
             writer: Mutex::new(Some(writer)),
         })

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, EventClass, Ledger, SHOPPER, SlotShard, State, Step, TRAFFIC,
+        Body, EventClass, FORGOTTEN, Ledger, SHOPPER, SlotShard, State, Step, TRAFFIC,
         snapshot::{FrozenState, Origin},
     },
     journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, RecordRange, Stored},
@@ -73,8 +73,8 @@ struct Reader {
 
 impl Reader {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), String> {
-        if stored.kind == SHOPPER {
-            return self.take_shopper(stored);
+        if [SHOPPER, FORGOTTEN].contains(&stored.kind) {
+            return self.take_for_all(stored);
         }
         let (step, work) = if TRAFFIC.contains(&stored.kind) {
             let step = self.ledger.skip(stored.at_us, EventClass::from_kind(stored.kind));
@@ -105,8 +105,8 @@ impl Reader {
         if full { self.send(part) } else { Ok(()) }
     }
 
-    /// Hands a shopper event to every worker, because it may concern every slot.
-    fn take_shopper(&mut self, stored: &Stored<'_>) -> Result<(), String> {
+    /// Hands an event to every worker, because it may concern every slot.
+    fn take_for_all(&mut self, stored: &Stored<'_>) -> Result<(), String> {
         let body = codec::decode(stored.body)?.body;
         let step = self.ledger.step(stored.at_us, &body);
         for part in 0..self.workers.len() {

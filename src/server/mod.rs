@@ -56,7 +56,7 @@ use crate::{
         proto::{
             DESCRIPTORS, decision_service_server::DecisionServiceServer, event_service_server::EventServiceServer,
             feedback_service_server::FeedbackServiceServer, insight_service_server::InsightServiceServer,
-            slot_service_server::SlotServiceServer,
+            privacy_service_server::PrivacyServiceServer, slot_service_server::SlotServiceServer,
         },
     },
 };
@@ -77,7 +77,12 @@ type Layers = Stack<CallLimits, Stack<AccessLayer, Stack<TraceLayer, Identity>>>
 /// Services that answer while the disk is full, including the service as a whole ("").
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
 /// Services that do not answer while the disk is full.
-const WRITERS: [&str; 3] = ["slotwise.v1.EventService", "slotwise.v1.FeedbackService", "slotwise.v1.SlotService"];
+const WRITERS: [&str; 4] = [
+    "slotwise.v1.EventService",
+    "slotwise.v1.FeedbackService",
+    "slotwise.v1.PrivacyService",
+    "slotwise.v1.SlotService",
+];
 
 /// Reason why a server could not start, or had failed when it stopped.
 #[derive(Debug, thiserror::Error)]
@@ -328,6 +333,7 @@ fn api_services(api: &Api) -> Routes {
         .add_service(bounded!(EventServiceServer::new(api.clone())))
         .add_service(bounded!(SlotServiceServer::new(api.clone())))
         .add_service(bounded!(InsightServiceServer::new(api.clone())))
+        .add_service(bounded!(PrivacyServiceServer::new(api.clone())))
 }
 
 /// Stops the node. Returns `Err` if something that was answered is not saved.

@@ -83,6 +83,9 @@ pub const DECISIONS_TOTAL_MAX: u64 = 2_000_000;
 pub const DEFERRED_MAX: usize = 2_000_000;
 /// Deferred decisions of all slots together that may still be confirmed. The newest are kept.
 pub const DEFERRED_TOTAL_MAX: u64 = 4_000_000;
+/// Subjects that are remembered as forgotten, some 100 MB. The oldest entries go first; a subject of one of them that
+/// comes back is known by its first pseudonym again.
+pub const FORGOTTEN_MAX: usize = 1_000_000;
 /// Decisions of all slots together whose requests and exposures are remembered. The newest are kept.
 pub const RECENT_TOTAL_MAX: u64 = 1_000_000;
 /// Reward events of all slots together whose ids and decisions are remembered, some 450 MB. The newest are kept.

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::definition::Definition;
+use super::{
+    definition::Definition,
+    id::FieldError,
+    limits::{ACTOR_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, REASON_BYTES_MAX},
+};
 
 /// Caller of a change as the service saw it, in addition to the author's own statement. *Persisted.*
 ///
@@ -42,6 +46,27 @@ impl ChangeReason {
     /// Creates the reason of a change whose caller is not known.
     pub fn new(author: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { author: author.into(), reason: reason.into(), actor: Actor::default() }
+    }
+
+    /// Checks the lengths of its texts.
+    ///
+    /// # Errors
+    ///
+    /// A text is too long. The error names its field.
+    pub fn check(&self) -> Result<(), FieldError> {
+        let Actor { principal, origin, request_id } = &self.actor;
+        for (field, text, most) in [
+            ("reason", &self.reason, REASON_BYTES_MAX),
+            ("author", &self.author, DISPLAY_NAME_BYTES_MAX),
+            ("actor.principal", principal, ACTOR_BYTES_MAX),
+            ("actor.origin", origin, ACTOR_BYTES_MAX),
+            ("actor.request_id", request_id, ACTOR_BYTES_MAX),
+        ] {
+            if text.len() > most {
+                return Err(FieldError::new(field, format!("has more than {most} bytes")));
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether the same person says the same of another change; each call has its own request id and port.

@@ -30,10 +30,10 @@ pub enum JoinRule {
 /// Silence that is learned: shown arms without events. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum SilenceRule {
-    /// That of every arm that a decision chose.
+    /// Silence of every arm that a decision chose.
     #[default]
     Every,
-    /// That of arms that are known to have been seen.
+    /// Silence of arms that are known to have been seen.
     Shown,
 }
 

@@ -308,6 +308,11 @@ pub(super) fn hindsight(error: HindsightError) -> Status {
     }
 }
 
+/// Status of ids that could not be taken out of their table.
+pub(super) fn table(message: String) -> Status {
+    status(Code::Unavailable, message, details("TABLE_UNWRITABLE"))
+}
+
 /// Status of a comparison or an export that ended early.
 pub(super) fn reading(error: ReadingError) -> Status {
     match error {

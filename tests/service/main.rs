@@ -23,6 +23,7 @@ mod marketer;
 mod ofrep;
 mod personalizer;
 mod previews;
+mod privacy;
 mod process;
 mod simulated;
 mod slots_cli;

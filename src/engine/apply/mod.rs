@@ -3,6 +3,7 @@
 mod decision;
 mod deferred;
 mod duplicates;
+mod forget;
 mod learning;
 mod outcomes;
 mod reward;
@@ -112,7 +113,11 @@ impl SlotState {
                 return EventEffect::Decision;
             }
             // A reward was applied above, and the collection of slots applies the others.
-            Body::Rewarded(_) | Body::Shopper(_) | Body::SlotCreated { .. } | Body::SlotDeleted { .. } => {}
+            Body::Rewarded(_)
+            | Body::Shopper(_)
+            | Body::SubjectForgotten(_)
+            | Body::SlotCreated { .. }
+            | Body::SlotDeleted { .. } => {}
         }
         EventEffect::Change
     }

@@ -1,6 +1,8 @@
 //! Index of each subject's decisions, for events that join whatever a subject was shown last.
 
-use super::{DecisionQueue, EncodedDecision, Hash128, Index, Subject, subject_keys};
+use super::{
+    DecisionQueue, EncodedDecision, Hash128, Index, Subject, cost, encoding::IndexKeys, showing_word, subject_keys,
+};
 use crate::slot::limits::SHOWINGS_MAX;
 
 /// Adds an entry for a decision. Keeps the newest [`SHOWINGS_MAX`] of the key, which bounds the time of a search.
@@ -13,6 +15,33 @@ pub(super) fn index_newest(index: &mut Index, word: u64, ordinal: u64, first: u6
 }
 
 impl DecisionQueue {
+    /// Takes a subject's keys out of its decisions, of which nothing more is learned. This reads every decision.
+    pub(in crate::engine) fn forget_subject(&mut self, gone: &[Hash128]) {
+        for ordinal in self.queue.first()..self.queue.next() {
+            let IndexKeys { events, subjects, arms } = self.index_keys(ordinal);
+            if !subjects.iter().any(|key| gone.contains(key)) {
+                continue;
+            }
+            let (Some(mut decision), Some(before)) = (self.get(ordinal), self.queue.get(ordinal)) else { continue };
+            self.bytes -= cost(before, events.len(), subjects.len() * arms.len());
+            for &subject in &subjects {
+                for &arm in &arms {
+                    self.showings.remove(showing_word(subject, arm), ordinal);
+                }
+                if let Some(index) = &mut self.of_subjects {
+                    index.remove(subject.word(), ordinal);
+                }
+            }
+            decision.subjects.clear();
+            decision.frozen = true;
+            let after = EncodedDecision::encode(&decision, &mut self.buffer);
+            self.bytes += cost(&after, events.len(), 0);
+            if let Some(place) = self.queue.get_mut(ordinal) {
+                *place = after;
+            }
+        }
+    }
+
     /// Builds or drops the index of each subject's decisions.
     pub(in crate::engine) fn index_subjects(&mut self, wanted: bool) {
         if wanted == self.of_subjects.is_some() {

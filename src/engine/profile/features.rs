@@ -52,6 +52,23 @@ impl ShopperView {
         Self { session: session.filter(own), customer: lasting(customer_key) }
     }
 
+    /// Returns `true` if there is no profile.
+    pub fn is_empty(&self) -> bool {
+        self.session.is_none() && self.customer.is_none()
+    }
+
+    /// Returns the features of session and customer.
+    pub fn features(&self, now_us: i64) -> Features {
+        let mut features = Features::new();
+        self.add_context(&mut features, now_us);
+        features
+    }
+
+    /// The session's profile and the customer's, as far as they exist.
+    pub fn profiles(&self) -> impl Iterator<Item = &Arc<ShopperProfile>> {
+        self.session.iter().chain(&self.customer)
+    }
+
     /// Returns the profiles that a slot with this control uses, or `None` if there are none.
     pub(in crate::engine) fn narrowed(&self, wanted: ProfileFeatures) -> Option<Self> {
         let narrowed = match wanted {

@@ -118,6 +118,11 @@ impl ShopperProfile {
         self.spent
     }
 
+    /// Returns `true` for the profile of a session, and `false` for that of a customer.
+    pub fn is_session(&self) -> bool {
+        self.session
+    }
+
     /// Number of events.
     pub fn events(&self) -> u32 {
         self.events

@@ -178,6 +178,20 @@ impl ProfileStore {
         Some(profile)
     }
 
+    /// Keys of all profiles that a subject may have.
+    pub fn keys_of(subject: &Subject) -> impl Iterator<Item = ProfileKey> {
+        let keys = [false, true]
+            .map(|simulated| [Self::session_key(subject, simulated), Self::customer_key(subject, simulated)]);
+        keys.into_iter().flatten().flatten()
+    }
+
+    /// Drops the profiles of a subject.
+    pub(in crate::engine) fn forget_subject(&mut self, subject: &Subject) {
+        for key in Self::keys_of(subject) {
+            self.remove(key);
+        }
+    }
+
     /// Takes in a shopper event that came at `at_us`.
     pub(in crate::engine) fn apply(&mut self, at_us: i64, event: &ShopperEvent) -> ProfileChange {
         let now_s = seconds(at_us);

@@ -16,9 +16,9 @@ use crate::{
 pub struct DeferredCounts {
     /// Deferred decisions that were made.
     pub made: u64,
-    /// Those that were confirmed.
+    /// Confirmed ones.
     pub confirmed: u64,
-    /// Those that nobody confirmed in time.
+    /// Expired ones, which nobody confirmed in time.
     pub expired: u64,
 }
 
@@ -144,6 +144,20 @@ impl DeferredDecisions {
             forgotten += u64::from(self.drop_oldest());
         }
         forgotten
+    }
+
+    /// Forgets the decisions of a subject, which expire with that.
+    pub(in crate::engine) fn forget_subject(&mut self, subject: &Subject) {
+        for word in subject_words(subject).into_iter().filter(|&word| word != 0) {
+            let ordinals: Vec<u64> = self.subjects.all(word, self.queue.first()).collect();
+            for ordinal in ordinals {
+                let is_of_subject = self.entry(ordinal).is_some_and(|entry| entry.subjects.contains(&word));
+                if is_of_subject && let Some(entry) = self.queue.get_mut(ordinal).and_then(Option::take) {
+                    self.remove_indices(ordinal, entry);
+                    self.counts.expired += 1;
+                }
+            }
+        }
     }
 
     /// Drops the oldest entry. Returns `true` if it was not confirmed.

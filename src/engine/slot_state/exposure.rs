@@ -224,6 +224,18 @@ impl Exposure {
         }
     }
 
+    /// Forgets the decisions of a subject with these keys.
+    pub(in crate::engine) fn forget_subject(&mut self, gone: &[Hash128]) {
+        for key in gone {
+            let ordinals: Vec<u64> = self.by_subject.get(key).into_iter().flatten().copied().collect();
+            for ordinal in ordinals {
+                if let Some(decision) = self.queue.get_mut(ordinal).and_then(Option::take) {
+                    self.unindex(&decision, ordinal);
+                }
+            }
+        }
+    }
+
     fn entries(&self, key: Hash128) -> impl Iterator<Item = &ExposureEntry> {
         let ordinals = self.by_subject.get(&key).into_iter().flatten().rev();
         ordinals.filter_map(|&ordinal| self.queue.get(ordinal)?.as_deref())

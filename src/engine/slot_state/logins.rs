@@ -94,6 +94,17 @@ impl<T: KeyedItem> KeyedQueue<T> {
         self.queue.push(item);
     }
 
+    /// Empties the place of an item. It stays in the queue until its time comes.
+    fn take(&mut self, word: u64) {
+        let is_item = |ordinal| self.queue.get(ordinal).is_some_and(|item: &T| item.word() == word);
+        if let Some(ordinal) = self.index.find(word, self.queue.first(), is_item) {
+            self.index.remove(word, ordinal);
+            if let Some(item) = self.queue.get_mut(ordinal) {
+                *item = T::default();
+            }
+        }
+    }
+
     fn drop_oldest(&mut self) {
         let ordinal = self.queue.first();
         if let Some(item) = self.queue.pop() {
@@ -217,6 +228,16 @@ impl LoginTable {
             if self.links.find(link.subject).is_none() {
                 self.links.push(link.clone());
             }
+        }
+    }
+
+    /// Forgets a subject and its session.
+    pub(in crate::engine) fn forget_subject(&mut self, subject: &Subject) {
+        if let Some(id) = id_word(subject) {
+            self.links.take(id);
+        }
+        if let Some(session) = session_word(subject) {
+            self.sessions.take(session);
         }
     }
 

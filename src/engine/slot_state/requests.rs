@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    engine::{chunked_queue::ChunkedQueue, decision_record::DecisionRecord},
+    engine::{chunked_queue::ChunkedQueue, decision_record::DecisionRecord, subject::Subject},
     slot::limits::{REQUEST_ARMS_MAX, REQUEST_MEMORY_US, REQUESTS_MAX},
 };
 
@@ -44,6 +44,22 @@ impl RequestLog {
             forgotten += self.drop_oldest(at_us);
         }
         forgotten
+    }
+
+    /// Takes a subject out of its decisions. Retries of their requests still get them.
+    pub(in crate::engine) fn forget_subject(&mut self, subject: &Subject) {
+        let is_gone = |decided: &DecisionRecord| {
+            let same = |gone: &str, of: &str| !gone.is_empty() && gone == of;
+            same(&subject.id, &decided.subject.id) || same(&subject.session_id, &decided.subject.session_id)
+        };
+        for ordinal in self.queue.first()..self.queue.next() {
+            let known = self.queue.get(ordinal).and_then(Option::as_ref);
+            if known.is_some_and(|(_, decided)| is_gone(decided))
+                && let Some(Some((_, decided))) = self.queue.get_mut(ordinal)
+            {
+                Arc::make_mut(decided).subject = Subject::default();
+            }
+        }
     }
 
     /// Forgets the oldest decision. Returns 1 if that is early, otherwise 0.

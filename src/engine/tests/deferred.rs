@@ -184,12 +184,13 @@ fn a_report_that_comes_after_the_time_of_silence_is_learned_at_once() {
     let before: f64 = world.showings_learned().iter().sum();
     assert_eq!(world.shown("s", &late, &[], None), 1);
     let after: f64 = world.showings_learned().iter().sum();
-    assert!((after - before - 1.0).abs() < 0.01, "{before} to {after}");
+    // What was learned before fades a little meanwhile.
+    assert!((0.85..1.01).contains(&(after - before)), "{before} to {after}");
     // The narrower service says the same.
     let again = world.decide(request());
     world.at_us += 20 * 60 * 1_000_000;
     world.decide(request());
     assert_eq!(world.reward("s2", &again, SHOWN, None), EventStatus::Accepted);
     let last: f64 = world.showings_learned().iter().sum();
-    assert!((last - after - 1.0).abs() < 0.01, "{after} to {last}");
+    assert!((0.85..1.01).contains(&(last - after)), "{after} to {last}");
 }

@@ -16,7 +16,7 @@ use crate::{
     bandit::{Features, Value},
     engine::{
         Availability, Body, CandidateMatch, ChosenArm, DecisionId, DecisionRecord, Event, ExcludedCandidate, Fallback,
-        Reason, RewardEvent, ScoredCandidate, Subject,
+        ForgottenSubject, Reason, RewardEvent, ScoredCandidate, Subject,
     },
     slot::{Actor, ArmId, ChangeReason, SlotId, Unavailable},
 };
@@ -83,6 +83,10 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
         In::Deferred(decided) => Body::Deferred(Arc::new(decode_decided(decided)?)),
         In::Rewarded(rewarded) => Body::Rewarded(Box::new(decode_rewarded(rewarded)?)),
         In::Shopper(event) => Body::Shopper(Arc::new(decode_shopper(event)?)),
+        In::SubjectForgotten(log::SubjectForgotten { subject, origin, reason, author }) => {
+            let (subject, origin) = (decode_subject(subject)?, decode_subject(origin)?);
+            Body::SubjectForgotten(Box::new(ForgottenSubject { subject, origin, why: why(author, reason) }))
+        }
     })
 }
 

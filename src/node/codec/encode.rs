@@ -17,7 +17,10 @@ use crate::{
 pub(super) fn encode_event(event: &Event) -> log::Event {
     let actor = event.body.why().map(|why| &why.actor).filter(|actor| !actor.is_empty());
     // Kinds that are older than the name of the kind leave it out, so that they are written as they always were.
-    let named = matches!(event.body, Body::SlotPatched { .. } | Body::Shopper(_) | Body::Deferred(_));
+    let named = matches!(
+        event.body,
+        Body::SlotPatched { .. } | Body::Shopper(_) | Body::Deferred(_) | Body::SubjectForgotten(_)
+    );
     log::Event {
         at_us: event.at_us,
         body: Some(encode_body(&event.body)),
@@ -83,6 +86,11 @@ fn encode_body(body: &Body) -> log::event::Body {
         Body::Deferred(decided) => Out::Deferred(encode_decided(decided)),
         Body::Rewarded(rewarded) => Out::Rewarded(encode_rewarded(rewarded)),
         Body::Shopper(event) => Out::Shopper(encode_shopper(event)),
+        Body::SubjectForgotten(forgotten) => {
+            let (author, reason) = author_and_reason(&forgotten.why);
+            let (subject, origin) = (encode_subject(&forgotten.subject), encode_subject(&forgotten.origin));
+            Out::SubjectForgotten(log::SubjectForgotten { subject, origin, reason, author })
+        }
     }
 }
 

@@ -30,7 +30,7 @@ use super::{
     writer::{ChangeCommand, ChangeEachCommand, DraftCommand, RewardRequest},
 };
 use crate::{
-    engine::{DecisionId, DecisionRecord, RewardAnswer},
+    engine::{DecisionId, DecisionRecord, Event, ForgottenEntry, RewardAnswer},
     slot::SlotId,
 };
 pub(super) use lanes::{DecisionReply, TakenCounts};
@@ -51,6 +51,10 @@ pub(super) enum SoloCommand {
     Draft(Box<DraftCommand>),
     /// Tell that the decisions of a slot that were pushed before are written.
     Settle(oneshot::Sender<()>),
+    /// Write that subjects were forgotten.
+    Forget(Vec<Event>, oneshot::Sender<Result<(), WriteError>>),
+    /// List at most so many subjects that were forgotten, the latest first.
+    ListForgotten(usize, oneshot::Sender<Vec<ForgottenEntry>>),
 }
 
 /// Payload of an entry of the express lane, which passes waiting decisions.

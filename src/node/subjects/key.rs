@@ -180,6 +180,20 @@ impl SubjectKey {
         [of(b"subject", id), of(b"session", session_id)]
     }
 
+    /// Pseudonyms of a subject whose ids were forgotten so many times. Without the key nothing links those of one id.
+    pub(in crate::node) fn pseudonyms_after(
+        &self,
+        Subject { id, session_id }: &Subject,
+        forgotten: [u32; 2],
+    ) -> [Option<PseudonymBytes>; 2] {
+        // An id has no control characters, so no other id has this name.
+        let name = |id: &str, times: u32| match (id.is_empty(), times) {
+            (true, _) | (false, 0) => id.to_owned(),
+            (false, times) => format!("{id}\u{1f}{times}"),
+        };
+        self.pseudonyms(&Subject { id: name(id, forgotten[0]), session_id: name(session_id, forgotten[1]) })
+    }
+
     /// The subject under its pseudonyms.
     pub(in crate::node) fn pseudonym(&self, subject: &Subject) -> Subject {
         let [id, session_id] = self.pseudonyms(subject).map(|bytes| bytes.as_ref().map(to_text).unwrap_or_default());

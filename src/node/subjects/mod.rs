@@ -14,8 +14,9 @@ pub(in crate::node) mod table;
 mod tests;
 
 use std::{
+    collections::HashMap,
     path::Path,
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, PoisonError, RwLock, atomic::AtomicU64},
 };
 
 use super::OpenError;
@@ -24,7 +25,7 @@ use crate::{
     journal::{JournalReader, KeyRecord, LossPolicy, SqliteJournal},
 };
 pub use key::KeyError;
-use key::SubjectKey;
+use key::{PseudonymBytes, SubjectKey};
 use table::{Names, SubjectTable};
 
 /// The day of a time in microseconds, both since 1970.
@@ -160,7 +161,7 @@ impl KeyOfStart {
         if let Err(why) = &table {
             tracing::warn!(%why, folder = %folder.display(), "the table of subject ids cannot be used; decisions show pseudonyms");
         }
-        Ok(Subjects { key: self.key, mask: self.mask, table: table.ok() })
+        Ok(Subjects { key: self.key, mask: self.mask, table: table.ok(), forgotten: RwLock::default() })
     }
 }
 
@@ -170,9 +171,35 @@ pub(in crate::node) struct Subjects {
     key: SubjectKey,
     mask: Mask,
     table: Option<SubjectTable>,
+    /// Number of times that the ids with these first pseudonyms were forgotten.
+    forgotten: RwLock<HashMap<PseudonymBytes, u32>>,
 }
 
 impl Subjects {
+    /// Notes that the ids with these first pseudonyms were forgotten once more. If they come back they get others.
+    pub(in crate::node) fn note_forgotten(&self, origin: &Subject) {
+        let mut forgotten = self.forgotten.write().unwrap_or_else(PoisonError::into_inner);
+        for bytes in [&origin.id, &origin.session_id].into_iter().filter_map(|text| key::to_bytes(text)) {
+            *forgotten.entry(bytes).or_default() += 1;
+        }
+    }
+
+    /// Returns the first pseudonyms that a subject's ids ever had.
+    pub(in crate::node) fn origin(&self, subject: &Subject) -> Subject {
+        to_subject(self.key.pseudonyms(subject))
+    }
+
+    /// Returns the pseudonyms that a subject's ids have now.
+    fn pseudonyms(&self, subject: &Subject) -> [Option<PseudonymBytes>; 2] {
+        let first = self.key.pseudonyms(subject);
+        let forgotten = self.forgotten.read().unwrap_or_else(PoisonError::into_inner);
+        if forgotten.is_empty() {
+            return first;
+        }
+        let times = first.map(|bytes| bytes.and_then(|bytes| forgotten.get(&bytes).copied()).unwrap_or(0));
+        if times == [0, 0] { first } else { self.key.pseudonyms_after(subject, times) }
+    }
+
     /// Mask of the events of this folder's journal.
     pub(in crate::node) fn mask(&self) -> Mask {
         self.mask
@@ -180,7 +207,7 @@ impl Subjects {
 
     /// The pseudonym of a subject, whose ids are remembered beside it; `day` counts from 1970.
     pub(in crate::node) fn pseudonym(&self, subject: &Subject, day: i64) -> Subject {
-        let pseudonyms = self.key.pseudonyms(subject);
+        let pseudonyms = self.pseudonyms(subject);
         if let Some(table) = &self.table {
             for (pseudonym, id) in pseudonyms.iter().zip([&subject.id, &subject.session_id]) {
                 if let Some(pseudonym) = pseudonym {
@@ -193,7 +220,7 @@ impl Subjects {
 
     /// The pseudonym of a subject, whose ids are not remembered.
     pub(in crate::node) fn unnamed_pseudonym(&self, subject: &Subject) -> Subject {
-        to_subject(self.key.pseudonyms(subject))
+        to_subject(self.pseudonyms(subject))
     }
 
     /// Returns the count of ids that the table left out, which goes on counting.
@@ -213,16 +240,15 @@ impl Subjects {
         self.table.as_ref().map_or_else(|| subject.clone(), |table| table.names(subject))
     }
 
-    /// Forgets which ids these subjects and sessions had: their rows leave the table for good. What the journal holds of
-    /// them stays, and belongs to nobody any more.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the call that forgets a subject comes with its API"))]
-    pub(in crate::node) fn forget(&self, subject: &Subject) -> Result<(), String> {
-        let rows = self.key.pseudonyms(subject).into_iter().flatten().collect();
+    /// Forgets which ids these pseudonyms stand for: their rows leave the table for good. What the journal holds of them
+    /// stays, and belongs to nobody any more.
+    pub(in crate::node) fn forget(&self, pseudonyms: &[&str]) -> Result<(), String> {
+        let rows = pseudonyms.iter().filter_map(|text| key::to_bytes(text)).collect();
         self.table.as_ref().map_or(Ok(()), |table| table.forget(rows))
     }
 }
 
-fn to_subject(pseudonyms: [Option<key::PseudonymBytes>; 2]) -> Subject {
+fn to_subject(pseudonyms: [Option<PseudonymBytes>; 2]) -> Subject {
     let [id, session_id] = pseudonyms.map(|bytes| bytes.as_ref().map(key::to_text).unwrap_or_default());
     Subject { id, session_id }
 }

@@ -150,7 +150,8 @@ fn the_table_gives_ids_back_until_they_are_forgotten_and_leaves_no_byte_of_them(
     assert!((0..3_000).all(|i| subjects.names(&all[i as usize]) == of(i)));
     assert_eq!(files_with(folder.path(), b"shopper-1234@example.com").len(), 1, "only in the table or its log");
 
-    subjects.forget(&of(1234)).unwrap();
+    let gone = &all[1234];
+    subjects.forget(&[&gone.id, &gone.session_id]).unwrap();
     assert_eq!(subjects.names(&all[1234]), all[1234], "its pseudonym is all that is left");
     assert_eq!(subjects.names(&all[1235]), of(1235));
     for gone in [&b"shopper-1234@example.com"[..], b"visit-1234-of-shopper"] {

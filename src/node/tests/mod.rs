@@ -3,6 +3,7 @@
 mod ahead;
 mod deferred;
 mod faulty_journal;
+mod forgetting;
 mod later_kinds;
 mod overload;
 mod pseudonyms;
@@ -15,7 +16,7 @@ use faulty_journal::{CommitFault, FaultyJournal};
 
 use super::*;
 use crate::{
-    engine::{EventStatus, Request, Subject},
+    engine::{EventStatus, Request, Subject, UnmatchedReason},
     journal::{AppendError, LossPolicy, ReadError, Record, RecordHandler, RecordRange},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind},
 };

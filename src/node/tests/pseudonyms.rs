@@ -69,8 +69,10 @@ async fn a_folder_holds_the_ids_of_subjects_in_their_table_only_and_in_no_file_o
 
     let node = world.open();
     assert_eq!(click_of(&node, "e4", subject(ID, ""), &decided).await, EventStatus::Accepted, "after a restart, too");
-    node.subjects.forget(&subject(ID, SESSION)).unwrap();
-    node.subjects.forget(&subject(SESSION, ID)).unwrap();
+    for named in [subject(ID, SESSION), subject(SESSION, ID)] {
+        let gone = node.subjects.unnamed_pseudonym(&named);
+        node.subjects.forget(&[&gone.id, &gone.session_id]).unwrap();
+    }
     assert_eq!(files_that_tell(world.folder.path()), Vec::<String>::new());
     let recalled = node.recall(decided.id, None).await.unwrap();
     assert_eq!(recalled.decided.subject, decided.subject, "its pseudonym is all that is left");

@@ -1,7 +1,7 @@
 //! Confirmation of deferred decisions: the decision is written again, before the event that confirms it.
 //!
 //! The state knows where the record of a deferred decision stands in the journal, and no more of it. So the record is
-//! read there, and the decision is made anew at the time of its confirmation: what a slot learns follows from confirmed
+//! read there, and the decision is made again at the time of its confirmation: what a slot learns follows from confirmed
 //! decisions alone.
 
 use std::{

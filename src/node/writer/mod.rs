@@ -2,6 +2,8 @@
 
 mod changes;
 mod confirm;
+mod exit;
+mod forget;
 mod publish;
 mod rewards;
 mod shoppers;
@@ -17,7 +19,7 @@ use std::{
 
 use super::{
     Shared, Stopwatch, WriteError,
-    admission::{GRACE_AFTER_FULL, PORTION_MAX, PORTION_MIN},
+    admission::{GRACE_AFTER_FULL, PORTION_MIN},
     codec, disk_space,
     exposures::Exposures,
     folder::Folder,
@@ -51,6 +53,7 @@ pub enum ChangeFailure {
 
 pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand, Drafted};
 use confirm::DeferredBatch;
+use exit::CloseOnExit;
 pub(super) use shoppers::ItemArms;
 use shoppers::{WaitingShoppers, answer_shoppers};
 
@@ -187,6 +190,8 @@ impl Writer {
             Some(SoloCommand::ChangeEach(change)) => self.change_each(*change),
             Some(SoloCommand::Draft(draft)) => self.answer_draft(*draft),
             Some(SoloCommand::Settle(reply)) => drop(reply.send(())),
+            Some(SoloCommand::Forget(events, reply)) => drop(reply.send(self.forget(&events))),
+            Some(SoloCommand::ListForgotten(most, reply)) => drop(reply.send(self.list_forgotten(most))),
         }
         if portion.unasked > 0 && !self.shared.is_full() {
             if self.shared.queue.waiting().decisions == 0 {
@@ -344,6 +349,8 @@ impl Writer {
                 // Drafts and settling need no room on the disk.
                 SoloCommand::Draft(draft) => self.answer_draft(*draft),
                 SoloCommand::Settle(reply) => drop(reply.send(())),
+                SoloCommand::Forget(_, reply) => drop(reply.send(Err(why.clone()))),
+                SoloCommand::ListForgotten(most, reply) => drop(reply.send(self.list_forgotten(most))),
             }
         }
     }
@@ -361,48 +368,10 @@ impl Writer {
             }
         }
     }
-
-    /// Writes what still waits, and takes a last snapshot.
-    fn finish(mut self) {
-        let most = BatchLimits { events: PORTION_MAX, unasked: PORTION_MAX, decisions: true };
-        loop {
-            let QueuedBatch { decisions, counts, .. } = self.shared.queue.take(most);
-            if decisions.is_empty() {
-                break;
-            }
-            let at_us = self.now_us();
-            let events: Vec<Event> = decisions.into_iter().map(|decided| decision_event(at_us, decided)).collect();
-            match self.write(&events) {
-                Ok(_) => drop(self.shared.queue.settle(&counts, &Ok(()))),
-                Err(_) => break,
-            }
-        }
-        let unsaved = self.shared.queue.close();
-        if unsaved > 0 {
-            self.shared.observer.unrecorded(unsaved);
-            self.shared.unsaved.store(unsaved as u64, Ordering::SeqCst);
-            tracing::error!(decisions = unsaved, "answered decisions could not be written and are not recorded");
-        }
-        self.saver.finish(&self.state, &recover::origin(&self.journal.point()));
-        self.shared.stopped.store(true, Ordering::SeqCst);
-    }
 }
 
 /// Returns the event that records a new decision.
 fn decision_event(at_us: i64, decided: Arc<DecisionRecord>) -> Event {
     let body = if decided.expire_us.is_some() { Body::Deferred(decided) } else { Body::Decided(decided) };
     Event { at_us, body }
-}
-
-/// Closes the queue when the writer ends, and marks the node as failed if it unwinds.
-struct CloseOnExit(Arc<Shared>);
-
-impl Drop for CloseOnExit {
-    fn drop(&mut self) {
-        let lost = self.0.queue.close();
-        if std::thread::panicking() {
-            self.0.observer.unrecorded(lost);
-            self.0.fail("the writer panicked; the log above says where");
-        }
-    }
 }

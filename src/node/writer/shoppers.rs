@@ -173,6 +173,7 @@ impl Writer {
                 | Body::SlotReset { .. }
                 | Body::Decided(_)
                 | Body::Deferred(_)
+                | Body::SubjectForgotten(_)
                 | Body::Rewarded(_) => false,
             };
             keys.into_iter().flatten().any(kept) || before.iter().any(earlier)

@@ -9,7 +9,8 @@ use crate::{
     bandit::Policy,
     engine::{
         Availability, CandidateMatch, Change, ChosenArm, DecisionId, DecisionRecord, ExcludedCandidate, Fallback,
-        Patch, Reason, RewardEvent, ScoredCandidate, ShopperEvent, ShopperItem, State, Subject, plan, snapshot,
+        ForgottenSubject, Patch, Reason, RewardEvent, ScoredCandidate, ShopperEvent, ShopperItem, State, Subject, plan,
+        snapshot,
     },
     slot::{
         Actor, Arm, ArmId, ChangeReason, Consent, Controls, Definition, Payload, ProbabilityBounds, Schedule, SlotId,
@@ -85,6 +86,7 @@ proptest::proptest! {
     fn any_ids_and_texts_survive_their_record(ids in crate::slot::any_ids(), text in crate::slot::any_text()) {
         let definition = Arc::new(crate::slot::odd_definition(&ids, &text));
         let why = ChangeReason { author: ids[0].clone(), reason: text.clone(), ..ChangeReason::default() };
+        let forgotten_why = why.clone();
         let (slot, arms) = (slot_id(), ids.iter().map(|id| arm_id(id)).collect::<Vec<_>>());
         let id = DecisionId::new(1, 2_000_000, 3);
         let subject = Subject { id: ids[0].clone(), session_id: ids[1].clone() };
@@ -144,6 +146,11 @@ proptest::proptest! {
                 available: arms.into_iter().map(|arm| (arm, Availability::new(false))).collect(),
                 why,
             },
+            Body::SubjectForgotten(Box::new(ForgottenSubject {
+                subject: decided.subject.clone(),
+                origin: Subject { id: ids[1].clone(), session_id: String::new() },
+                why: forgotten_why,
+            })),
             Body::Deferred(Arc::new(decided.clone())),
             Body::Decided(Arc::new(decided)),
             Body::Rewarded(Box::new(rewarded)),
