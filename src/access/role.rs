@@ -51,7 +51,7 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 36] = [
+const METHODS: [(&str, Role); 38] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("StreamDecide", Role::Decide),
@@ -77,6 +77,7 @@ const METHODS: [(&str, Role); 36] = [
     ("GetSystemState", Role::View),
     ("CreateSlot", Role::Tune),
     ("UpdateSlot", Role::Tune),
+    ("CloneSlot", Role::Tune),
     ("UpsertArms", Role::Tune),
     ("RemoveArms", Role::Tune),
     ("SetArmAvailability", Role::Tune),
@@ -85,6 +86,7 @@ const METHODS: [(&str, Role); 36] = [
     ("RollbackSlot", Role::Tune),
     ("DeleteSlot", Role::Admin),
     ("ResetSlot", Role::Admin),
+    ("ResetArm", Role::Admin),
     ("ExportSubject", Role::Admin),
     ("ForgetSubject", Role::Admin),
     ("ListForgotten", Role::Admin),

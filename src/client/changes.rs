@@ -186,7 +186,7 @@ impl Client {
         validate_only: bool,
     ) -> Result<u64, ClientError> {
         let ChangeReason { author, reason, actor: _ } = why.clone();
-        let request = CreateSlotRequest { slot: Some(slot), reason, validate_only, author };
+        let request = CreateSlotRequest { slot: Some(slot), reason, validate_only, author, start_from: None };
         Ok(self.slots.create_slot(request).await?.into_inner().slot.unwrap_or_default().revision)
     }
 

@@ -8,9 +8,9 @@ use crate::{
         self, FieldDifference, decode, encode_slot as encode,
         enums::encode_enum,
         proto::{
-            self, ArmAvailability, DeleteSlotRequest, GetRevisionRequest, GetSlotRequest, ListArmsRequest,
-            ListRevisionsRequest, ListSlotsRequest, RemoveArmsRequest, ResetSlotRequest, RollbackSlotRequest,
-            SetArmAvailabilityRequest, SetSafeChoiceRequest,
+            self, ArmAvailability, CloneSlotRequest, DeleteSlotRequest, GetRevisionRequest, GetSlotRequest,
+            ListArmsRequest, ListRevisionsRequest, ListSlotsRequest, RemoveArmsRequest, ResetArmRequest,
+            ResetSlotRequest, RollbackSlotRequest, SetArmAvailabilityRequest, SetSafeChoiceRequest,
         },
     },
 };
@@ -152,6 +152,36 @@ impl Client {
         let (slot_id, arm_ids, ChangeReason { author, reason, actor: _ }) =
             (slot.to_owned(), arms.iter().map(ArmId::to_string).collect(), why.clone());
         self.slots.remove_arms(RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only: false }).await?;
+        Ok(())
+    }
+
+    /// Creates a slot like another one. It starts from what that has learned, with this weight of each observation, or
+    /// from nothing if `weight` is `None`.
+    pub async fn clone_slot(
+        &mut self,
+        slot: &str,
+        new_slot: &str,
+        weight: Option<f64>,
+        why: &ChangeReason,
+    ) -> Result<(), ClientError> {
+        let ChangeReason { author, reason, actor: _ } = why.clone();
+        let request = CloneSlotRequest {
+            slot_id: slot.to_owned(),
+            new_slot_id: new_slot.to_owned(),
+            without_learning: weight.is_none(),
+            weight,
+            reason,
+            author,
+        };
+        self.slots.clone_slot(request).await?;
+        Ok(())
+    }
+
+    /// Forgets what a slot learned of one arm.
+    pub async fn reset_arm(&mut self, slot: &str, arm: &str, why: &ChangeReason) -> Result<(), ClientError> {
+        let ChangeReason { author, reason, actor: _ } = why.clone();
+        let request = ResetArmRequest { slot_id: slot.to_owned(), arm_id: arm.to_owned(), reason, author };
+        self.slots.reset_arm(request).await?;
         Ok(())
     }
 

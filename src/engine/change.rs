@@ -23,6 +23,8 @@ use crate::slot::{
 pub enum Change {
     /// Create a slot.
     Create(Definition),
+    /// Create a slot that starts from what another slot has learned.
+    CreateFrom(Definition, StartFrom),
     /// Replace a definition.
     Update {
         /// The new definition. Its id names the slot.
@@ -46,6 +48,17 @@ pub enum Change {
     SetSafeChoice(bool),
     /// Forget everything that was learned.
     Reset,
+    /// Forget what was learned of one arm.
+    ResetArm(ArmId),
+}
+
+/// Slot whose learning a new slot starts from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StartFrom {
+    /// The slot.
+    pub slot: SlotId,
+    /// Weight of each of its observations, above 0 and at most 1.
+    pub weight: f64,
 }
 
 /// Reason why a change cannot be made.
@@ -92,7 +105,10 @@ pub enum ChangeError {
 pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Body>, ChangeError> {
     why.check()?;
     let why = why.clone();
-    if let Change::Create(definition) = change {
+    if let Change::CreateFrom(definition, from) = &change {
+        check_start(state, definition, from)?;
+    }
+    if let Change::Create(definition) | Change::CreateFrom(definition, _) = change {
         return plan_creation(state, slot, definition, why).map(Some);
     }
     let Some(now) = state.slot(slot.as_str()) else {
@@ -101,7 +117,7 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) ->
     };
     let slot = slot.clone();
     match change {
-        Change::Create(_) => Ok(None),
+        Change::Create(_) | Change::CreateFrom(..) => Ok(None),
         Change::Update { definition, revision } => plan_update(now, slot, definition, revision, why),
         Change::Delete => Ok(Some(Body::SlotDeleted { slot, why })),
         Change::UpsertArms(arms) => plan_upsert(now, slot, arms.into_iter().map(ArmDraft::from).collect(), why),
@@ -111,7 +127,41 @@ pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) ->
         Change::Rollback(number) => plan_rollback(now, number, why),
         Change::SetSafeChoice(on) => Ok(plan_safe_choice(now.definition(), on, why)),
         Change::Reset => Ok(Some(Body::SlotReset { slot, why })),
+        Change::ResetArm(arm) => {
+            if now.design.arms.learned(arm.as_str()).is_none() {
+                check_arm(now.definition(), "arm_id".to_owned(), &arm)?;
+            }
+            Ok(Some(Body::ArmReset { slot, arm, why }))
+        }
     }
+}
+
+/// Returns the event that follows the creation of a slot that starts from what another has learned.
+pub fn plan_start(slot: &SlotId, from: &StartFrom, why: &ChangeReason) -> Body {
+    let StartFrom { slot: from, weight } = from.clone();
+    Body::LearningCopied { slot: slot.clone(), from, weight, why: why.clone() }
+}
+
+/// Checks that a new slot can start from what another has learned.
+fn check_start(state: &State, definition: &Definition, from: &StartFrom) -> Result<(), ChangeError> {
+    if !(from.weight > 0.0 && from.weight <= 1.0) {
+        return Err(FieldError::new("start_from.weight", "must be above 0 and at most 1").into());
+    }
+    let Some(source) = state.slot(from.slot.as_str()) else {
+        let near = suggestion(from.slot.as_str(), state.slots().map(|(id, _)| id.as_str()));
+        return Err(FieldError::new("start_from.slot_id", format!("there is no slot '{}'{near}", from.slot)).into());
+    };
+    if source.definition().controls.simulated() != definition.controls.simulated() {
+        let message = "one of the slots is for simulated traffic and the other is not";
+        return Err(FieldError::new("start_from.slot_id", message).into());
+    }
+    let pays_alike = source.definition().goal.within_unit() == definition.goal.within_unit();
+    if !pays_alike {
+        let message = "one of the goals pays rates and the other values, so that what was learned means something else";
+        return Err(FieldError::new("start_from.slot_id", message).into());
+    }
+    check_learned(source, definition)?;
+    check_models(source, definition)
 }
 
 fn plan_creation(

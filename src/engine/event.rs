@@ -128,6 +128,26 @@ pub enum Body {
         /// Author and reason.
         why: ChangeReason,
     },
+    /// A slot took over what another slot had learned.
+    LearningCopied {
+        /// The slot that took it over.
+        slot: SlotId,
+        /// The slot that had learned it.
+        from: SlotId,
+        /// Weight of each observation, above 0 and at most 1.
+        weight: f64,
+        /// Author and reason.
+        why: ChangeReason,
+    },
+    /// A slot forgot what it had learned of one arm.
+    ArmReset {
+        /// The slot.
+        slot: SlotId,
+        /// The arm.
+        arm: ArmId,
+        /// Author and reason.
+        why: ChangeReason,
+    },
     /// A decision was made, or a deferred one was confirmed.
     Decided(Arc<DecisionRecord>),
     /// A decision was made that counts only once it is confirmed.
@@ -150,6 +170,9 @@ pub const SHOPPER: &str = "shopper";
 /// Name of the kind of forgotten subjects.
 pub const FORGOTTEN: &str = "subject_forgotten";
 
+/// Name of the kind of learning that was copied, which two slots take part in.
+pub const LEARNING_COPIED: &str = "learning_copied";
+
 /// Name of the kind of deferred decisions.
 pub const DEFERRED: &str = "deferred";
 
@@ -164,6 +187,8 @@ impl Body {
             | Self::ArmsUpserted { slot, .. }
             | Self::ArmsRemoved { slot, .. }
             | Self::AvailabilitySet { slot, .. }
+            | Self::LearningCopied { slot, .. }
+            | Self::ArmReset { slot, .. }
             | Self::SlotReset { slot, .. } => slot,
             Self::Decided(decided) | Self::Deferred(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
@@ -182,6 +207,8 @@ impl Body {
             Self::ArmsRemoved { .. } => "arms_removed",
             Self::AvailabilitySet { .. } => "availability_set",
             Self::SlotReset { .. } => "slot_reset",
+            Self::LearningCopied { .. } => LEARNING_COPIED,
+            Self::ArmReset { .. } => "arm_reset",
             Self::Decided(_) => "decided",
             Self::Deferred(_) => DEFERRED,
             Self::Rewarded(_) => "rewarded",
@@ -200,6 +227,8 @@ impl Body {
             | Self::ArmsUpserted { why, .. }
             | Self::ArmsRemoved { why, .. }
             | Self::AvailabilitySet { why, .. }
+            | Self::LearningCopied { why, .. }
+            | Self::ArmReset { why, .. }
             | Self::SlotReset { why, .. } => Some(why),
             Self::SubjectForgotten(forgotten) => Some(&forgotten.why),
             Self::Decided(_) | Self::Deferred(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
@@ -219,6 +248,8 @@ impl Body {
             | Self::ArmsRemoved { .. }
             | Self::AvailabilitySet { .. }
             | Self::SlotReset { .. }
+            | Self::LearningCopied { .. }
+            | Self::ArmReset { .. }
             | Self::SubjectForgotten(_)
             | Self::Shopper(_) => None,
         }

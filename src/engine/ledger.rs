@@ -118,6 +118,8 @@ impl Ledger {
             | Body::AvailabilitySet { .. }
             | Body::Decided(_)
             | Body::Deferred(_)
+            | Body::LearningCopied { .. }
+            | Body::ArmReset { .. }
             | Body::Rewarded(_)
             | Body::Shopper(_) => {}
         }

@@ -52,7 +52,7 @@ mod view;
 pub use answer::{EventStatus, FirstEvent, Lateness, Rejection, RewardAnswer, RewardNote, UnmatchedReason};
 pub use apply::{EventEffect, SHOWN};
 pub use arm_table::ArmTable;
-pub use change::{Change, ChangeError, plan};
+pub use change::{Change, ChangeError, StartFrom, plan, plan_start};
 pub use compare::{ComparedPolicy, ComparedValue, PolicyComparison, PolicyValue};
 pub use decide::{
     CandidateExplanation, DecideOptions, Decision, Explanation, RecalledExplanation, Request, RequestCandidate, decide,
@@ -61,7 +61,9 @@ pub use decide::{
 pub use decision_record::{
     ChosenArm, DecisionRecord, ExcludedCandidate, Fallback, Reason, SCORED_MAX, ScoredCandidate,
 };
-pub use event::{Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, RewardEvent, SHOPPER, TRAFFIC};
+pub use event::{
+    Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, LEARNING_COPIED, RewardEvent, SHOPPER, TRAFFIC,
+};
 pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};
 pub use ledger::{ForgottenEntry, Ledger, Step};
@@ -89,11 +91,11 @@ pub use shopper_event::{ShopperEvent, ShopperItem, whole_event_id};
 
 pub use slot_state::{
     ArmCounters, ArmPropensity, Counters, DeferredCounts, EvaluationData, EverybodySums, Exposure, ExposureEntry,
-    ExposureScope, FIGURES_MAX, FeatureWatch, ForgottenLogins, GoalSums, HoldoutComparison, LoginTable, NumberSizes,
-    OTHER_ARMS, RewardCalibration, SEGMENT_CELLS_MAX, SEGMENT_VALUES_MAX, SERIES_ARMS_MAX, SERIES_CELLS_MAX,
-    SERIES_CELLS_MIN, SERIES_CELLS_TOTAL, ScaledFloors, SegmentArm, SegmentFeature, SegmentTable, SegmentValue,
-    SeriesArm, SeriesCounts, SeriesKind, SeriesStep, SeriesTotals, SeriesValue, ShadowCounts, SlotState, TimeSeries,
-    TrafficWatch, ValueType, WATCHED_CLIENTS_MAX, WATCHED_FEATURES_MAX, WatchedClient, WatchedFeature,
+    ExposureScope, FIGURES_MAX, FeatureWatch, ForgottenLogins, GoalSums, HoldoutComparison, LearningSeed, LoginTable,
+    NumberSizes, OTHER_ARMS, RewardCalibration, SEGMENT_CELLS_MAX, SEGMENT_VALUES_MAX, SERIES_ARMS_MAX,
+    SERIES_CELLS_MAX, SERIES_CELLS_MIN, SERIES_CELLS_TOTAL, ScaledFloors, SegmentArm, SegmentFeature, SegmentTable,
+    SegmentValue, SeriesArm, SeriesCounts, SeriesKind, SeriesStep, SeriesTotals, SeriesValue, ShadowCounts, SlotState,
+    TimeSeries, TrafficWatch, ValueType, WATCHED_CLIENTS_MAX, WATCHED_FEATURES_MAX, WatchedClient, WatchedFeature,
 };
 pub use state::State;
 pub use subject::Subject;

@@ -16,7 +16,7 @@ use super::{
     shopper_effect::{RepeatedEvent, ShopperEffect},
     shopper_event::ShopperEvent,
     shoppers::ShopperState,
-    slot_state::{RememberedEvent, SlotState},
+    slot_state::{LearningSeed, RememberedEvent, SlotState},
     subject::Subject,
 };
 use crate::slot::{SlotId, limits::SHOPPER_EVENT_MEMORY_US};
@@ -122,6 +122,11 @@ impl SlotShard {
             Body::Shopper(event) => {
                 return EventEffect::Shopper(Box::new(self.apply_shopper(step, event, None)));
             }
+            Body::LearningCopied { slot, from, weight, why: _ } => {
+                let seed = self.learning_of(from);
+                self.start_from(slot, seed.as_ref(), *weight);
+                return EventEffect::Change;
+            }
             Body::SubjectForgotten(forgotten) => {
                 self.forget_subject(&forgotten.subject);
                 return EventEffect::Change;
@@ -134,6 +139,7 @@ impl SlotShard {
             | Body::AvailabilitySet { .. }
             | Body::Decided(_)
             | Body::Deferred(_)
+            | Body::ArmReset { .. }
             | Body::Rewarded(_) => {}
         }
         let Some(slot) = body.slot() else { return EventEffect::Change };
@@ -156,6 +162,18 @@ impl SlotShard {
 }
 
 impl SlotShard {
+    /// Returns what a slot has learned, for another slot to start from, or `None` if there is no such slot.
+    pub fn learning_of(&self, slot: &SlotId) -> Option<LearningSeed> {
+        self.by_id.get(slot).map(SlotState::learning)
+    }
+
+    /// Lets a slot start from what another had learned.
+    pub fn start_from(&mut self, slot: &SlotId, seed: Option<&LearningSeed>, weight: f64) {
+        if let (Some(slot), Some(seed)) = (self.by_id.get_mut(slot), seed) {
+            slot.take_learning(seed, weight);
+        }
+    }
+
     /// Forgets what the slots and the profiles know of a subject. What models learned stays.
     fn forget_subject(&mut self, subject: &Subject) {
         for slot in self.by_id.values_mut() {

@@ -77,6 +77,8 @@ fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>
         | Body::SlotReset { .. }
         | Body::Rewarded(_)
         | Body::SubjectForgotten(_)
+        | Body::LearningCopied { .. }
+        | Body::ArmReset { .. }
         | Body::Shopper(_)) => Err(format!("it is called a decision and is of the kind {}", other.kind())),
     }
 }

@@ -121,6 +121,8 @@ impl Node {
                 | Body::Rewarded(_)
                 | Body::Shopper(_)
                 | Body::SubjectForgotten(_)
+                | Body::LearningCopied { .. }
+                | Body::ArmReset { .. }
                 | Body::SlotCreated { .. }
                 | Body::SlotUpdated { .. }
                 | Body::SlotPatched { .. }

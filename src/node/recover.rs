@@ -19,10 +19,12 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, EventClass, FORGOTTEN, Ledger, SHOPPER, SlotShard, State, Step, TRAFFIC,
+        Body, Event, EventClass, FORGOTTEN, LEARNING_COPIED, LearningSeed, Ledger, SHOPPER, SlotShard, State, Step,
+        TRAFFIC,
         snapshot::{FrozenState, Origin},
     },
     journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, RecordRange, Stored},
+    slot::SlotId,
 };
 
 /// Events that a worker is handed at a time.
@@ -42,6 +44,10 @@ enum RecoveryTask {
     Apply(Step, Box<Body>),
     /// Sweep the slots, after an event of any of them.
     Sweep(Step),
+    /// Hand out what a slot has learned.
+    Learning(SlotId, SyncSender<Option<LearningSeed>>),
+    /// Let a slot start from what another has learned, with this weight.
+    Start(SlotId, Box<Option<LearningSeed>>, f64),
 }
 
 /// Number of workers: one for each core, up to [`WORKERS_MAX`].
@@ -60,6 +66,9 @@ fn work(mut slots: SlotShard, mask: Mask, batches: &Receiver<Vec<RecoveryTask>>)
             }
             RecoveryTask::Apply(step, body) => drop(slots.apply(step, &body, None)),
             RecoveryTask::Sweep(step) => slots.sweep(step, None),
+            // A reader that is gone does not need the answer.
+            RecoveryTask::Learning(slot, reply) => drop(reply.send(slots.learning_of(&slot))),
+            RecoveryTask::Start(slot, seed, weight) => slots.start_from(&slot, (*seed).as_ref(), weight),
         }
     }
     Ok(slots)
@@ -81,6 +90,9 @@ impl Reader {
             (step, RecoveryTask::Read(stored.position, step, stored.body.to_vec()))
         } else {
             match codec::read(stored.body)? {
+                Decoded::Event(Event { at_us, body }) if stored.kind == LEARNING_COPIED => {
+                    return self.take_copy(at_us, &body);
+                }
                 Decoded::Event(event) => {
                     let step = self.ledger.step(event.at_us, &event.body);
                     (step, RecoveryTask::Apply(step, Box::new(event.body)))
@@ -118,6 +130,24 @@ impl Reader {
             if batch.len() >= BATCH {
                 self.send(part)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Moves what one slot has learned to another, which may belong to another worker: waits until the first worker has
+    /// applied everything before.
+    fn take_copy(&mut self, at_us: i64, body: &Body) -> Result<(), String> {
+        let step = self.ledger.step(at_us, body);
+        let Body::LearningCopied { slot, from, weight, why: _ } = body else { return Ok(()) };
+        let part_of = |slot: &SlotId| SlotShard::index_of(slot.as_str(), self.workers.len());
+        let (source, target) = (part_of(from), part_of(slot));
+        let (reply, learning) = sync_channel(1);
+        self.workers[source].1.push(RecoveryTask::Learning(from.clone(), reply));
+        self.send(source)?;
+        let seed = learning.recv().map_err(|_| "the worker that applies it has stopped".to_owned())?;
+        self.workers[target].1.push(RecoveryTask::Start(slot.clone(), Box::new(seed), *weight));
+        if step.sweeps() {
+            self.workers.iter_mut().for_each(|(_, batch)| batch.push(RecoveryTask::Sweep(step)));
         }
         Ok(())
     }

@@ -61,7 +61,7 @@ impl CallerKind {
             return Ok(());
         }
         match change {
-            Change::Create(definition) => check_definition(definition),
+            Change::Create(definition) | Change::CreateFrom(definition, _) => check_definition(definition),
             Change::Update { definition, .. } => {
                 check_slot(node, slot)?;
                 check_definition(definition)
@@ -78,6 +78,7 @@ impl CallerKind {
             | Change::SetSafeChoice(_)
             | Change::RemoveArms(_)
             | Change::SetAvailability(_)
+            | Change::ResetArm(_)
             | Change::Reset => check_slot(node, slot),
         }
     }

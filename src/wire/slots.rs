@@ -10,19 +10,20 @@ use super::{
     encode_slot::{self as encode, SlotHead},
     error, page,
     proto::{
-        CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest, DeleteSlotResponse, GetRevisionRequest,
-        GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListArmsRequest, ListArmsResponse, ListRevisionsRequest,
-        ListRevisionsResponse, ListSlotsRequest, ListSlotsResponse, PreviewSlotChangeRequest,
-        PreviewSlotChangeResponse, RemoveArmsRequest, RemoveArmsResponse, ResetSlotRequest, ResetSlotResponse,
-        RollbackSlotRequest, RollbackSlotResponse, SetArmAvailabilityRequest, SetArmAvailabilityResponse,
-        SetSafeChoiceRequest, SetSafeChoiceResponse, Slot, StreamArmAvailabilityResponse, UpdateSlotRequest,
-        UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
+        CloneSlotRequest, CloneSlotResponse, CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest,
+        DeleteSlotResponse, GetRevisionRequest, GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListArmsRequest,
+        ListArmsResponse, ListRevisionsRequest, ListRevisionsResponse, ListSlotsRequest, ListSlotsResponse,
+        PreviewSlotChangeRequest, PreviewSlotChangeResponse, RemoveArmsRequest, RemoveArmsResponse, ResetArmRequest,
+        ResetArmResponse, ResetSlotRequest, ResetSlotResponse, RollbackSlotRequest, RollbackSlotResponse,
+        SetArmAvailabilityRequest, SetArmAvailabilityResponse, SetSafeChoiceRequest, SetSafeChoiceResponse, Slot,
+        StartFrom, StreamArmAvailabilityResponse, UpdateSlotRequest, UpdateSlotResponse, UpsertArmsRequest,
+        UpsertArmsResponse, slot_service_server::SlotService,
     },
 };
 use crate::{
-    engine::Change,
+    engine::{self, Change},
     node::run_long,
-    slot::{ArmId, ChangeReason, FieldError, SlotId, limits::ARMS_MAX},
+    slot::{ArmId, ChangeReason, Definition, FieldError, SlotId, limits::ARMS_MAX},
 };
 
 /// Number of bytes at which a page ends.
@@ -64,6 +65,14 @@ fn check_count<T>(field: &str, values: &[T]) -> Result<(), Status> {
     Ok(())
 }
 
+/// Returns the change that creates a slot, with the slot that it starts from, if any. The caller must reach that slot.
+fn creation(access: &CallAccess, definition: Definition, start_from: Option<StartFrom>) -> Result<Change, Status> {
+    let Some(StartFrom { slot_id, weight }) = start_from else { return Ok(Change::Create(definition)) };
+    let slot = SlotId::parse("start_from.slot_id", &slot_id).map_err(|e| error::field(&e))?;
+    access.check_slot(&slot)?;
+    Ok(Change::CreateFrom(definition, engine::StartFrom { slot, weight: weight.unwrap_or(1.0) }))
+}
+
 impl Api {
     /// Makes a change, and returns what the answer says about the slot.
     async fn changed(
@@ -83,13 +92,13 @@ impl Api {
 impl SlotService for Api {
     async fn create_slot(&self, request: Request<CreateSlotRequest>) -> Result<Response<CreateSlotResponse>, Status> {
         let (access, actor) = (CallAccess::of(&request), actor(&request));
-        let CreateSlotRequest { slot, reason, validate_only, author } = request.into_inner();
+        let CreateSlotRequest { slot, reason, validate_only, author, start_from } = request.into_inner();
         let (definition, revision) = decode_slot::slot(slot).map_err(|e| error::field(&e))?;
         if revision != 0 {
             return Err(error::field(&FieldError::new("slot.revision", "must be 0 for a new slot")));
         }
         let (id, why) = (definition.id.clone(), ChangeReason { author, reason, actor });
-        let (node, change) = (self.node()?, Change::Create(definition));
+        let (node, change) = (self.node()?, creation(&access, definition, start_from)?);
         access.check_change(node, &id, &change)?;
         let view = node.change(id, change, why, validate_only).await;
         let view = view.map_err(|e| error::change(e, "slot.slot_id"))?;
@@ -267,6 +276,31 @@ impl SlotService for Api {
         let SlotHead { slot, arm_count, available_arm_count } =
             self.changed(&access, &slot_id, Change::Reset, ChangeReason { author, reason, actor }, false).await?;
         Ok(Response::new(ResetSlotResponse { slot, arm_count, available_arm_count }))
+    }
+
+    async fn reset_arm(&self, request: Request<ResetArmRequest>) -> Result<Response<ResetArmResponse>, Status> {
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
+        let ResetArmRequest { slot_id, arm_id, reason, author } = request.into_inner();
+        let arm = ArmId::parse("arm_id", &arm_id).map_err(|e| error::field(&e))?;
+        let why = ChangeReason { author, reason, actor };
+        let SlotHead { slot, arm_count, available_arm_count } =
+            self.changed(&access, &slot_id, Change::ResetArm(arm), why, false).await?;
+        Ok(Response::new(ResetArmResponse { slot, arm_count, available_arm_count }))
+    }
+
+    async fn clone_slot(&self, request: Request<CloneSlotRequest>) -> Result<Response<CloneSlotResponse>, Status> {
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
+        let CloneSlotRequest { slot_id, new_slot_id, without_learning, weight, reason, author } = request.into_inner();
+        let source = self.view(&access, &parse_slot(&slot_id)?)?;
+        let id = SlotId::parse("new_slot_id", &new_slot_id).map_err(|e| error::field(&e))?;
+        let definition = Definition { id: id.clone(), ..(*source.definition).clone() };
+        let from = (!without_learning).then_some(StartFrom { slot_id, weight });
+        let (node, change) = (self.node()?, creation(&access, definition, from)?);
+        access.check_change(node, &id, &change)?;
+        let view = node.change(id, change, ChangeReason { author, reason, actor }, false).await;
+        let view = view.map_err(|e| error::change(e, "new_slot_id"))?;
+        let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
+        Ok(Response::new(CloneSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn preview_slot_change(

@@ -191,6 +191,7 @@ impl FixtureJournal {
             request_id: self.count.is_multiple_of(4).then(|| format!("request-{}", self.count)),
             consent: None,
             explain: false,
+            deferred: false,
             client: String::new(),
         };
         let state = self.state.slot(slot).unwrap();

@@ -19,6 +19,7 @@ mod events;
 mod examples;
 mod export;
 mod json;
+mod learning;
 mod marketer;
 mod ofrep;
 mod personalizer;

@@ -117,66 +117,135 @@ impl PlayedShop {
         }
     }
 
-    /// Plays a session on both slots.
-    fn session(&mut self, who: &Subject, wants: &str, counted: &mut [FirstPositions; 2]) {
+    /// Plays pages of one slot. Stops after `clicks` clicks.
+    fn pages(
+        &mut self,
+        slot: &str,
+        who: &Subject,
+        wants: &str,
+        clicks: usize,
+        counted: &mut FirstPositions,
+    ) -> SessionClicks {
         let mut session = SessionClicks::default();
-        for page in 0..PAGES {
-            let which = page % 2;
-            self.page(["search", "block"][which], who, wants, &mut session, &mut counted[which]);
+        for _ in 0..PAGES {
+            if session.clicks >= clicks {
+                break;
+            }
+            self.page(slot, who, wants, &mut session, counted);
         }
         self.at_us += 60 * SECOND_US;
+        session
     }
 }
 
-/// Trains both slots on sessions and then measures 100 fresh ones. Some shoppers have an account and come back.
-fn measure(seed: u64, sessions: usize, returning: bool) -> [FirstPositions; 2] {
-    let mut shop = PlayedShop::new(seed);
-    shop.create(ranking("search"));
-    shop.create(ranking("block"));
-    let mut unused = [FirstPositions::default(), FirstPositions::default()];
-    let play = |shop: &mut PlayedShop, i: usize, counted: &mut [FirstPositions; 2]| {
-        // A returning shopper has the same wish and comes in a session of its own each time.
-        let (id, wish) = if returning { (format!("c{}", i % 50), i % 50) } else { (String::new(), i) };
-        let wants = CATEGORIES[(wish * 7 + wish / 5) % 3];
-        shop.session(&subject(&id, &format!("s{i}")), wants, counted);
-    };
-    for i in 0..sessions {
-        play(&mut shop, i, &mut unused);
-    }
-    let mut counted = [FirstPositions::default(), FirstPositions::default()];
-    for i in sessions..sessions + 100 {
-        play(&mut shop, i, &mut counted);
-    }
-    counted
+/// Shopper of a session, and the category that it wants. A returning shopper has the same wish in every session.
+fn shopper(i: usize, returning: bool) -> (Subject, &'static str) {
+    let (id, wish) = if returning { (format!("c{}", i % 50), i % 50) } else { (String::new(), i) };
+    (subject(&id, &format!("s{i}")), CATEGORIES[(wish * 7 + wish / 5) % 3])
 }
 
-/// Sums the measurements of several seeds.
-fn shares(sessions: usize, returning: bool) -> [FollowingShares; 2] {
-    let mut sums = [FirstPositions::default(), FirstPositions::default()];
-    for seed in 0..3 {
-        for (sum, one) in sums.iter_mut().zip(measure(seed, sessions, returning)) {
-            sum.merge(&one);
+/// Number of seeds of each measurement. The variable asks for more, for figures that are published.
+fn seeds() -> u64 {
+    std::env::var("SLOTWISE_FOLLOWS_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(2)
+}
+
+/// Trains a slot on sessions and measures 100 fresh ones on it.
+fn in_one_slot(sessions: usize, returning: bool) -> FirstPositions {
+    let mut sum = FirstPositions::default();
+    for seed in 0..seeds() {
+        let mut shop = PlayedShop::new(seed);
+        shop.create(ranking("search"));
+        let mut unused = FirstPositions::default();
+        for i in 0..sessions + 100 {
+            let (who, wants) = shopper(i, returning);
+            let counted = if i < sessions { &mut unused } else { &mut sum };
+            shop.pages("search", &who, wants, usize::MAX, counted);
         }
     }
-    sums.map(|sum| sum.shares())
+    sum
 }
 
-#[test]
-fn a_default_slot_follows_a_shopper_after_one_click_in_every_slot() {
-    for sessions in [100, 400] {
-        for returning in [false, true] {
-            for (slot, FollowingShares { all, straight }) in ["search", "block"].iter().zip(shares(sessions, returning))
-            {
-                println!(
-                    "{sessions} sessions, returning {returning}, {slot}: {all:.2?}, without stray clicks {straight:.2?}"
-                );
-                // Over all sessions 0.8 is the aim, which one of the slots misses. The second bound only keeps it
-                // from getting worse.
-                if sessions == 400 {
-                    assert!(straight[1] >= 0.8, "{slot}: {straight:?}");
-                    assert!(all[1] >= 0.7, "{slot}: {all:?}");
-                }
+/// Trains two slots on sessions of their own. Fresh shoppers click in the one, and then see the other for the first time.
+fn in_a_second_slot(sessions: usize) -> FirstPositions {
+    let mut sum = FirstPositions::default();
+    for seed in 0..seeds().div_ceil(2) {
+        let mut shop = PlayedShop::new(seed);
+        shop.create(ranking("search"));
+        shop.create(ranking("block"));
+        let mut unused = FirstPositions::default();
+        for i in 0..2 * sessions {
+            let (who, wants) = shopper(i, false);
+            shop.pages(["search", "block"][i % 2], &who, wants, usize::MAX, &mut unused);
+        }
+        for i in 2 * sessions..2 * sessions + 400 {
+            let (who, wants) = shopper(i, false);
+            let session = shop.pages("search", &who, wants, i % CLICKS, &mut unused);
+            let decided = shop.decide("block", &who);
+            sum.add(session, category(decided.chosen[0].arm.as_str()) == wants);
+        }
+    }
+    sum
+}
+
+/// Returns the clicks on a new category until it stands first, each a mean over the sessions in which it did: a session
+/// changes its wish after half of its pages.
+fn clicks_to_adapt(sessions: usize) -> f64 {
+    let (mut clicks, mut adapted) = (0, 0);
+    let mut shop = PlayedShop::new(7);
+    shop.create(ranking("search"));
+    let mut unused = FirstPositions::default();
+    for i in 0..sessions + 60 {
+        let (who, wants) = shopper(i, false);
+        shop.pages("search", &who, wants, usize::MAX, &mut unused);
+        if i < sessions {
+            continue;
+        }
+        let new_wish = CATEGORIES[(CATEGORIES.iter().position(|one| *one == wants).unwrap() + 1) % 3];
+        let mut session = SessionClicks::default();
+        for _ in 0..20 {
+            shop.page("search", &who, new_wish, &mut session, &mut unused);
+            let decided = shop.decide("search", &who);
+            if category(decided.chosen[0].arm.as_str()) == new_wish {
+                (clicks, adapted) = (clicks + session.clicks, adapted + 1);
+                break;
             }
         }
     }
+    assert!(adapted >= 50, "{adapted} of 60 sessions");
+    clicks as f64 / f64::from(adapted)
+}
+
+/// Two standard errors of a share over that many sessions.
+fn tolerance(sessions: u32) -> f64 {
+    2.0 * (0.8 * 0.2 / f64::from(sessions)).sqrt()
+}
+
+fn print_and_check(what: &str, sessions: usize, counted: &FirstPositions) {
+    let FollowingShares { all, straight } = counted.shares();
+    println!("{what}, {sessions} sessions: {all:.2?}, without stray clicks {straight:.2?}");
+    if sessions == 400 {
+        let measured = counted.pages[1][0] + counted.pages[1][1];
+        assert!(all[1] + tolerance(measured) >= 0.8, "{what}: {all:?}, {measured} sessions");
+        assert!(straight[1] >= 0.8, "{what}: {straight:?}");
+    }
+}
+
+#[test]
+fn a_default_slot_follows_a_shopper_after_one_click() {
+    for (sessions, returning) in [(100, false), (400, false), (400, true)] {
+        let what = if returning { "one slot, returning shoppers" } else { "one slot, new shoppers" };
+        print_and_check(what, sessions, &in_one_slot(sessions, returning));
+    }
+}
+
+#[test]
+fn a_slot_that_never_showed_this_shopper_anything_follows_its_clicks_elsewhere() {
+    print_and_check("a second slot, new shoppers", 400, &in_a_second_slot(400));
+}
+
+#[test]
+fn a_slot_follows_a_shopper_whose_wish_changes() {
+    let clicks = clicks_to_adapt(400);
+    println!("clicks until a new wish stands first: {clicks:.2}");
+    assert!(clicks <= 3.0, "{clicks}");
 }

@@ -49,6 +49,38 @@ impl Learner {
         faded
     }
 
+    /// Returns a copy in which every observation so far counts `weight` times, above 0 and at most 1.
+    #[must_use]
+    pub fn weighted(&self, weight: f64) -> Self {
+        let mut weighted = self.clone();
+        if weight < 1.0 {
+            for arm in 0..u32::try_from(weighted.arms.len()).unwrap_or(u32::MAX) {
+                weighted.retain(arm, weight.max(RETAINED_MIN));
+            }
+            weighted.portfolio.fade(weight);
+        }
+        weighted
+    }
+
+    /// Forgets the observations of one arm.
+    pub fn forget_arm(&mut self, arm: u32) {
+        if (arm as usize) < self.arms.len() {
+            self.retain(arm, RETAINED_MIN);
+            self.follow();
+        }
+    }
+
+    /// Lets the arm's observations fade to this part at once.
+    fn retain(&mut self, arm: u32, retained: f64) {
+        let summary = &mut self.arms[arm as usize];
+        let (weight, at_us) = (summary.weight(), summary.faded_at_us);
+        summary.forget(at_us, retained);
+        // An arm without observations may still share its posterior with an arm that has some.
+        let portion = if weight > 0.0 { (weight / self.weight).min(1.0) } else { 0.0 };
+        self.portfolio.forget(arm, retained, portion);
+        self.weight -= weight * (1.0 - retained);
+    }
+
     /// Lets the arm's observations fade by the half-life up to `at_us`, once the fading is worth a step.
     pub(super) fn fade(&mut self, arm: u32, at_us: i64, half_life_us: i64) {
         let dim = self.dim();
@@ -59,11 +91,7 @@ impl Learner {
         if retained > 1.0 - step {
             return;
         }
-        let weight = summary.weight();
-        summary.forget(at_us, retained);
-        // An arm without observations may still share its posterior with an arm that has some.
-        let portion = if weight > 0.0 { (weight / self.weight).min(1.0) } else { 0.0 };
-        self.portfolio.forget(arm, retained, portion);
-        self.weight -= weight * (1.0 - retained);
+        summary.faded_at_us = at_us;
+        self.retain(arm, retained);
     }
 }

@@ -1,10 +1,12 @@
 //! `slotwise slots`: slots as documents, and commands that steer them.
 //!
 //! * [`apply`]: `diff` and `apply`, which compare documents with slots and apply them.
+//! * [`learning`]: clones of slots, and the reset of one arm.
 //! * [`preview`]: the estimated effect of a change.
 //! * [`steer`]: history, rollback, the safe choice, pausing arms.
 
 mod apply;
+mod learning;
 mod new;
 mod preview;
 mod steer;
@@ -75,6 +77,10 @@ enum SlotsCommand {
     Pause(steer::Pause),
     /// Show paused arms of a slot again.
     Resume(steer::Resume),
+    /// Create a slot like another one, with what that has learned.
+    Clone(learning::CloneSlot),
+    /// Forget what a slot learned of one arm.
+    ResetArm(learning::ResetArm),
 }
 
 /// Author and reason of a change.
@@ -123,6 +129,8 @@ impl SlotsArguments {
             SlotsCommand::Safe(safe) => safe.run().await,
             SlotsCommand::Pause(pause) => pause.run().await,
             SlotsCommand::Resume(resume) => resume.run().await,
+            SlotsCommand::Clone(clone) => clone.run().await,
+            SlotsCommand::ResetArm(reset) => reset.run().await,
         }
     }
 }

@@ -104,6 +104,7 @@ impl SlotState {
                 self.report_open_decisions(at_us, observer);
                 self.reset(at_us, why);
             }
+            Body::ArmReset { arm, .. } => self.reset_arm(arm),
             Body::Decided(decided) => {
                 self.apply_decision(step, decided, observer);
                 return EventEffect::Decision;
@@ -116,6 +117,7 @@ impl SlotState {
             Body::Rewarded(_)
             | Body::Shopper(_)
             | Body::SubjectForgotten(_)
+            | Body::LearningCopied { .. }
             | Body::SlotCreated { .. }
             | Body::SlotDeleted { .. } => {}
         }

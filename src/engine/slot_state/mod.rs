@@ -16,6 +16,7 @@ mod exposure;
 mod feature_watch;
 mod goal_sums;
 mod learned_subjects;
+mod learning;
 mod logins;
 mod pace;
 mod pairwise;
@@ -50,6 +51,7 @@ pub use feature_watch::{FeatureWatch, NumberSizes, ValueType, WATCHED_FEATURES_M
 pub use goal_sums::GoalSums;
 pub(super) use goal_sums::{RewardChange, SumsSinceGoal};
 pub(super) use learned_subjects::LearnedSubjects;
+pub use learning::LearningSeed;
 pub use logins::{ForgottenLogins, LoginTable};
 use pace::DecisionPace;
 pub(super) use positions::PositionModel;

@@ -30,6 +30,7 @@ mod everybody;
 mod horizons;
 mod identity;
 mod lateness;
+mod learning;
 mod loud_subjects;
 mod overload;
 mod ownership;

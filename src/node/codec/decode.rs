@@ -79,6 +79,14 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
         In::SlotReset(log::SlotReset { slot_id: slot, reason, author }) => {
             Body::SlotReset { slot: parse_slot_id(&slot)?, why: why(author, reason) }
         }
+        In::LearningCopied(log::LearningCopied { slot_id, from_slot_id, weight, reason, author }) => {
+            let (slot, from) = (parse_slot_id(&slot_id)?, parse_slot_id(&from_slot_id)?);
+            Body::LearningCopied { slot, from, weight, why: why(author, reason) }
+        }
+        In::ArmReset(log::ArmReset { slot_id, arm_id, reason, author }) => {
+            let (slot, arm) = (parse_slot_id(&slot_id)?, parse_arm_id(&arm_id)?);
+            Body::ArmReset { slot, arm, why: why(author, reason) }
+        }
         In::Decided(decided) => Body::Decided(Arc::new(decode_decided(decided)?)),
         In::Deferred(decided) => Body::Deferred(Arc::new(decode_decided(decided)?)),
         In::Rewarded(rewarded) => Body::Rewarded(Box::new(decode_rewarded(rewarded)?)),

@@ -82,6 +82,15 @@ fn encode_body(body: &Body) -> log::event::Body {
             let (author, reason) = author_and_reason(why);
             Out::SlotReset(log::SlotReset { slot_id: id(slot), reason, author })
         }
+        Body::LearningCopied { slot, from, weight, why } => {
+            let (author, reason) = author_and_reason(why);
+            let (slot_id, from_slot_id) = (id(slot), id(from));
+            Out::LearningCopied(log::LearningCopied { slot_id, from_slot_id, weight: *weight, reason, author })
+        }
+        Body::ArmReset { slot, arm, why } => {
+            let (author, reason) = author_and_reason(why);
+            Out::ArmReset(log::ArmReset { slot_id: id(slot), arm_id: arm.to_string(), reason, author })
+        }
         Body::Decided(decided) => Out::Decided(encode_decided(decided)),
         Body::Deferred(decided) => Out::Deferred(encode_decided(decided)),
         Body::Rewarded(rewarded) => Out::Rewarded(encode_rewarded(rewarded)),

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{ChangeFailure, Writer};
 use crate::{
-    engine::{Change, ChangeError, Event, SlotView, plan},
+    engine::{Change, ChangeError, Event, SlotView, plan, plan_start},
     node::{WriteError, codec},
     slot::{ChangeReason, FieldError, SlotId},
 };
@@ -121,8 +121,11 @@ impl Writer {
             return self.draft(slot, change, why).map(|(_, after)| after);
         }
         let before = self.viewed(slot);
+        let start = if let Change::CreateFrom(_, from) = &change { Some(plan_start(slot, from, why)) } else { None };
         if let Some(event) = self.planned(slot, change, why)? {
-            self.write(std::slice::from_ref(&event))?;
+            let started = start.map(|body| Event { at_us: event.at_us, body });
+            let events: Vec<Event> = std::iter::once(event).chain(started).collect();
+            self.write(&events)?;
         }
         self.viewed(slot).or(before).ok_or(ChangeFailure::Write(WriteError::Stopped))
     }

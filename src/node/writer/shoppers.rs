@@ -173,6 +173,8 @@ impl Writer {
                 | Body::SlotReset { .. }
                 | Body::Decided(_)
                 | Body::Deferred(_)
+                | Body::LearningCopied { .. }
+                | Body::ArmReset { .. }
                 | Body::SubjectForgotten(_)
                 | Body::Rewarded(_) => false,
             };

@@ -140,6 +140,8 @@ proptest::proptest! {
         for body in [
             Body::Shopper(Arc::new(shopper)),
             Body::SlotCreated { definition, why: why.clone() },
+            Body::LearningCopied { slot: slot.clone(), from: slot.clone(), weight: 0.25, why: forgotten_why.clone() },
+            Body::ArmReset { slot: slot.clone(), arm: arms[0].clone(), why: forgotten_why.clone() },
             Body::ArmsRemoved { slot: slot.clone(), arms: arms.clone(), why: why.clone() },
             Body::AvailabilitySet {
                 slot,
