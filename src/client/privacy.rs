@@ -1,4 +1,4 @@
-//! What is held of one subject, and its end.
+//! Export and end of everything that is held of one subject.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 

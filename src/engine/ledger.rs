@@ -104,7 +104,6 @@ impl Ledger {
                 if self.forgotten.len() >= FORGOTTEN_MAX {
                     self.forgotten.pop_front();
                 }
-                // A session that is forgotten with its subject has no origin, because it will not come back.
                 if forgotten.origin != Subject::default() {
                     self.forgotten.push_back(ForgottenEntry { at_us: self.at_us, origin: forgotten.origin.clone() });
                 }

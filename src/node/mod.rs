@@ -23,6 +23,7 @@ mod clock;
 mod clock_doubt;
 mod codec;
 mod compare;
+mod condition;
 mod deciding;
 mod disk_space;
 mod error;
@@ -263,11 +264,6 @@ impl Node {
         self.shared.full.subscribe()
     }
 
-    /// Bytes that the data folder takes on the disk.
-    pub fn disk_use(&self) -> DiskUse {
-        disk_use(&self.folder)
-    }
-
     /// A slot as published.
     pub fn slot(&self, slot: &SlotId) -> Option<Arc<SlotView>> {
         self.shared.views.get(slot).map(|view| Arc::clone(&view))
@@ -373,17 +369,6 @@ impl Node {
                 tracing::error!("the writer had panicked");
             }
         }
-    }
-
-    /// Seconds by which the machine's clock is ahead of the node's time, or, below 0, behind the journal's. Returns 0 without
-    /// doubt about the time, which differences of less than a day do not raise.
-    pub fn clock_doubt_seconds(&self) -> i64 {
-        self.shared.doubt.seconds(&*self.shared.clock)
-    }
-
-    /// Decisions, events and changes that wait to be written, and their limits.
-    pub fn waiting(&self) -> QueueLoad {
-        self.shared.queue.waiting()
     }
 
     /// Number of decisions that were answered and found no room on the disk, once the node has stopped.

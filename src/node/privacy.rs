@@ -1,4 +1,4 @@
-//! What is held of one subject: all of it for the subject to read, and its end.
+//! Export and end of everything that is held of one subject.
 //!
 //! Invariants:
 //!
@@ -85,6 +85,7 @@ impl Node {
         }
         let now_us = self.now_us();
         run_long(usize::MAX, || {
+            self.subjects.settle();
             for simulated in [false, true] {
                 let find = |key| self.shared.profiles.get(&key).map(|profile| Arc::clone(&profile));
                 let profiles = ShopperView::find(&known, simulated, now_us, find);
@@ -190,12 +191,16 @@ impl Node {
         };
         let of_session = |session: &String| Subject { id: String::new(), session_id: session.clone() };
         let mut events = vec![event(known.clone(), origin)];
-        events.extend(sessions.iter().map(|session| event(of_session(session), Subject::default())));
+        // The first pseudonym of a session that was never forgotten is the one that it has.
+        events.extend(sessions.iter().map(|session| event(of_session(session), of_session(session))));
         let (reply, written) = oneshot::channel();
         self.shared.queue.push_single(SoloCommand::Forget(events, reply), None)?;
         written.await.unwrap_or(Err(WriteError::Unanswered))?;
         // A decision that was made meanwhile may have brought a name back.
         self.drop_names(&ids)?;
+        for session in &sessions {
+            self.subjects.note_forgotten(&of_session(session));
+        }
         Ok(summary)
     }
 

@@ -1,4 +1,4 @@
-//! `PrivacyService`: what is held of one subject, and its end.
+//! `PrivacyService`: export and end of everything that is held of one subject.
 
 use std::sync::Arc;
 

@@ -110,6 +110,8 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "goal.grace_period",
         "goal.reversal_window",
         "goal.currency",
+        "goal.silence",
+        "goal.confirmation_window",
         "model",
         "controls.exploration",
         "controls.exploration_preset",

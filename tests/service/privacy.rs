@@ -1,4 +1,4 @@
-//! What is held of one subject and its end, against a real server.
+//! Export and end of everything that is held of one subject, against a real server.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
 use slotwise::wire::proto::{

@@ -53,15 +53,6 @@ impl FirstPositions {
         }
     }
 
-    fn merge(&mut self, other: &Self) {
-        for clicks in 0..CLICKS {
-            for strayed in 0..2 {
-                self.pages[clicks][strayed] += other.pages[clicks][strayed];
-                self.own[clicks][strayed] += other.own[clicks][strayed];
-            }
-        }
-    }
-
     fn shares(&self) -> FollowingShares {
         let share = |own: u32, pages: u32| f64::from(own) / f64::from(pages.max(1));
         let sum = |counts: [u32; 2]| counts[0] + counts[1];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{DelayModel, PositionModel, SlotState, ValueQuantiles};
 use crate::{bandit::Learner, engine::arm_table::ArmTable, slot::ArmId};
 
-/// What a slot has learned, for another slot to start from: posteriors, features, delays, positions and quantiles of
+/// Learning of a slot, for another slot to start from: posteriors, features, delays, positions and quantiles of
 /// values. Counts and figures are not part of it, because they say what happened in the slot.
 #[derive(Debug, Clone)]
 pub struct LearningSeed {

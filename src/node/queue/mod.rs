@@ -53,7 +53,7 @@ pub(super) enum SoloCommand {
     Settle(oneshot::Sender<()>),
     /// Write that subjects were forgotten.
     Forget(Vec<Event>, oneshot::Sender<Result<(), WriteError>>),
-    /// List at most so many subjects that were forgotten, the latest first.
+    /// List at most this number of subjects that were forgotten, the latest first.
     ListForgotten(usize, oneshot::Sender<Vec<ForgottenEntry>>),
 }
 

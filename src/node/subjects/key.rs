@@ -180,7 +180,7 @@ impl SubjectKey {
         [of(b"subject", id), of(b"session", session_id)]
     }
 
-    /// Pseudonyms of a subject whose ids were forgotten so many times. Without the key nothing links those of one id.
+    /// Pseudonyms of a subject whose ids were forgotten that often. Without the key nothing links those of one id.
     pub(in crate::node) fn pseudonyms_after(
         &self,
         Subject { id, session_id }: &Subject,

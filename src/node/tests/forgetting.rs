@@ -139,14 +139,15 @@ async fn a_forgotten_subject_leaves_no_trace_in_any_file_and_comes_back_as_someb
     let node = world.open();
     assert_eq!(decide_for(&node, who.clone()).await.subject.id, again.subject.id);
     let listed = node.forgotten_subjects(10).await.unwrap();
-    assert_eq!((listed.len(), &listed[0].origin.id), (1, &first.subject.id));
+    assert_eq!(listed.len(), 3, "the subject and its sessions");
+    assert!(listed.iter().any(|entry| entry.origin.id == first.subject.id));
     assert_eq!(node.forget_subject(&who, why).await.unwrap().records, 3);
     assert_ne!(decide_for(&node, who).await.subject.id, again.subject.id);
     node.shutdown();
     let _ = before_login;
 }
 
-/// What a model learned is a sum over all shoppers, and stays. What waits for its silence is never learned.
+/// Learning is a sum over all shoppers, and stays. A decision that waits for its silence is never learned.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_more_is_learned_of_a_forgotten_subject() {
     let world = TestNode::new();
@@ -166,7 +167,7 @@ async fn nothing_more_is_learned_of_a_forgotten_subject() {
     let stranger = decide_for(&node, Subject::default()).await;
     reward(&node, "e2", &stranger).await.unwrap();
     let after = weight(&node);
-    // The first observation has faded for three days of its fourteen.
-    assert!((1.7..2.0).contains(&after), "{after}");
+    // With the silence in between it would be three.
+    assert!((1.7..2.1).contains(&after), "{after}");
     node.shutdown();
 }

@@ -33,6 +33,7 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::post,
 };
+use prost::Message as _;
 use serde_json::{Value, json};
 
 use self::{
@@ -137,7 +138,8 @@ impl FlagEvaluator {
             let decided = match result.result {
                 Some(decide_result::Result::Response(decided)) => Ok(decided),
                 Some(decide_result::Result::Status(status)) => {
-                    Err(FlagFailure::from(tonic::Status::new(tonic::Code::from(status.code), status.message)))
+                    let (code, details) = (tonic::Code::from(status.code), status.encode_to_vec().into());
+                    Err(FlagFailure::from(tonic::Status::with_details(code, status.message, details)))
                 }
                 None => continue,
             };

@@ -189,6 +189,12 @@ fn requests_about_offers(decision: &str) -> Vec<(&'static str, Value)> {
         // A shopper event reaches every slot.
         ("RecordEvents", json!({"events": [{"eventId": "e1", "kind": "view", "subject": {"id": "ann"}}]})),
         ("RollbackSlot", json!({"slotId": "offers", "revision": "1"})),
+        ("CloneSlot", json!({"slotId": "offers", "newSlotId": "search-like-offers"})),
+        ("CreateSlot", json!({"slot": {"slotId": "search-new"}, "startFrom": {"slotId": "offers"}})),
+        ("ResetArm", json!({"slotId": "offers", "armId": "a"})),
+        // What is held of a subject belongs to no slot alone.
+        ("ForgetSubject", json!({"subject": {"id": "ann"}})),
+        ("ListForgotten", json!({})),
         ("DeleteSlot", slot.clone()),
         ("ResetSlot", slot),
     ]
@@ -208,7 +214,15 @@ async fn a_key_reaches_the_slots_of_its_patterns_alone() {
 
     let before = call(http, "GetSlot", Some(&all), &json!({"slotId": "offers"})).await.body;
     let requests = requests_about_offers(&decided.decision_id);
-    let streams = ["StreamRewards", "StreamEvents", "StreamArmAvailability", "ComparePolicies", "StreamExport"];
+    let streams = [
+        "StreamDecide",
+        "StreamRewards",
+        "StreamEvents",
+        "StreamArmAvailability",
+        "ComparePolicies",
+        "StreamExport",
+        "ExportSubject",
+    ];
     let per_entry = ["BatchDecide", "RecordRewards", "ListSlots", "GetSystemState"];
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let services = pool.services().filter(|service| service.package_name() == "slotwise.v1");
