@@ -62,7 +62,7 @@ pub enum HindsightError {
 }
 
 /// A decision of a record.
-fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>), String> {
+pub(super) fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>), String> {
     let mut event = codec::decode(stored.body)?;
     mask.apply(&mut event);
     match event.body {
@@ -120,7 +120,7 @@ impl Node {
     }
 
     /// The decision with the ids of its subject, where the table knows them.
-    fn with_names(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
+    pub(super) fn with_names(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
         self.subjects.settle();
         let named = self.subjects.names(&decided.subject);
         Arc::make_mut(&mut decided).subject = named;
@@ -128,7 +128,7 @@ impl Node {
     }
 
     /// Waits until what was decided so far in the slot of this number is in the journal, as far as it can be.
-    async fn settle(&self, number: u32) {
+    pub(super) async fn settle(&self, number: u32) {
         let (reply, written) = oneshot::channel();
         if self.shared.queue.push_single(SoloCommand::Settle(reply), Some(number)).is_ok() {
             // A writer that cannot write has nothing to wait for.

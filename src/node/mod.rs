@@ -33,6 +33,7 @@ mod folder;
 mod hindsight;
 mod join;
 mod logins;
+mod newest;
 mod observer;
 mod options;
 mod places;
@@ -80,6 +81,7 @@ pub use export::{ExportCounts, ExportFormat, ExportStyle, column_help, write_exp
 pub use folder::FolderError;
 pub use hindsight::{HindsightError, RecalledDecision};
 pub use join::{JoinError, JoinedDecision, JoinedEvent, Selection, join};
+pub use newest::NEWEST_MAX;
 pub use observer::{Observer, Unobserved};
 pub use options::{KEEP_PROFILES_US, Options, RETENTION_US};
 pub use places::data_folder_around;
@@ -142,6 +144,7 @@ pub struct Node {
     /// Lock of previews. A preview takes every core for a while, so previews run one after another.
     previewing: AsyncMutex<()>,
     comparing: Mutex<()>,
+    watched: Mutex<newest::WatchedSlots>,
     turns: LongCalls,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -235,6 +238,7 @@ impl Node {
             folder: options.folder.clone(),
             previewing: AsyncMutex::new(()),
             comparing: Mutex::new(()),
+            watched: Mutex::default(),
             turns: LongCalls::default(),
             writer: Mutex::new(Some(writer)),
         })
