@@ -208,7 +208,7 @@ test("a rule is written with a mistake, mended, tried, applied and paused", asyn
   await page.getByLabel("Why").fill("they never click");
   await page.getByRole("button", { name: "Apply" }).click();
   // The counts come by themselves.
-  await page.getByText(/Has an effect in [0-9.]+ % of the last/).waitFor();
+  await page.getByText(/Has an effect in [0-9.]+\s% of the last/).waitFor();
   await page.getByText("Change this rule").click();
   await page.getByLabel("Why").fill("a test");
   await page.getByRole("button", { name: "Pause" }).click();

@@ -83,10 +83,35 @@ const rule = `/slots/basket-offers/rule?revision=0&effect=boost&factor=1.3&name=
 const tried = `/slots/basket-offers/try?context=${encodeURIComponent("device = phone\nloyalty = gold\nbasket = 60")}`;
 const paths = ["/", "/new", "/system", "/keys", "/simulations", `/decisions?id=${last}`, "/slots/nowhere",
   "/slots/basket-offers/arm?id=bundle", ...slotPages("basket-offers").filter((path) => !path.endsWith("/try")), "/slots/search-results"];
+// Visitors sign in, as they do where other machines reach the service.
+const form = { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded", origin: base } };
+const first = await (await fetch(`${base}/keys`, { ...form, body: "name=anna&kind=admin" })).text();
+const key = /<code class="key">([^<]+)</.exec(first)[1];
+await new Promise((resolve) => setTimeout(resolve, 600));
+
+async function signIn(page) {
+  await page.goto(`${base}/sign-in`);
+  await page.getByLabel("Key").fill(key);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByRole("button", { name: "Sign out" }).waitFor();
+}
+
 const browser = await startBrowser();
+const visitor = await browser.newPage();
+await signIn(visitor);
+for (const [name, kind, days] of [["ben", "editor", "90"], ["vera", "viewer", ""], ["shop backend", "program", "365"]]) {
+  await visitor.goto(`${base}/keys`);
+  await visitor.getByLabel("Name").fill(name);
+  await visitor.getByLabel("For", { exact: true }).selectOption(kind);
+  await visitor.getByLabel("Expires").selectOption(days);
+  await visitor.getByRole("button", { name: "Create the key" }).click();
+  await visitor.locator("code.key").waitFor();
+}
+await visitor.close();
 for (const [width, colorScheme] of [[360, "light"], [1280, "light"], [1280, "dark"]]) {
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
   const page = await context.newPage();
+  await signIn(page);
   const shoot = async (name) => {
     const suffix = colorScheme === "dark" ? `${width}-dark` : width;
     await page.screenshot({ path: join(folder, pictureName(name, suffix)), fullPage: true });

@@ -205,7 +205,7 @@ fn show(
     let arm = arm_of(&view, form.id()).unwrap_or_default();
     let content = html! {
         @if let Some(wrong) = &wrong { p.problem role="alert" { (wrong) } }
-        div.columns.aside {
+        div.columns.sided {
             @if may_change { (edit_form(slot, form)) } @else { (facts(&arm)) }
             div.stack {
                 @if found.is_some() && may_change { (apply_form(slot, form)) }

@@ -57,7 +57,7 @@ fn where_shown(arm: &ArmReport, amounts: &AmountFormat) -> String {
     match arm.interval {
         _ if arm.shown == 0 => "not shown yet".to_owned(),
         Some((low, high)) => {
-            format!("{} ({} to {})", amounts.amount(arm.mean), amounts.amount(low), amounts.amount(high))
+            unbroken(&format!("{} ({} to {})", amounts.amount(arm.mean), amounts.amount(low), amounts.amount(high)))
         }
         None => format!("{} (too few rewards for an interval)", amounts.amount(arm.mean)),
     }

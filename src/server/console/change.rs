@@ -169,7 +169,7 @@ pub(super) async fn show(
     let path = slot_path(slot, "change");
     let content = html! {
         @if let Some(wrong) = &wrong { p.problem role="alert" { (wrong) } }
-        div.columns.aside {
+        div.columns.sided {
             form.card method="get" action=(path) {
                 h2 { "Controls" }
                 (fields(&draft))

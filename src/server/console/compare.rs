@@ -229,7 +229,7 @@ fn show(
     };
     let content = html! {
         @if let Some(wrong) = wrong { p.problem role="alert" { (wrong) } }
-        div.columns.aside {
+        div.columns.sided {
             (form(&choice, &view))
             // Once the result is there, it stays as it is.
             div #comparison data-live[is_reading] { (shown) }

@@ -32,14 +32,15 @@ fn name(of: &PolicyResult) -> String {
 
 fn interval(low: Option<f64>, high: Option<f64>, amounts: &AmountFormat) -> String {
     match (low, high) {
-        (Some(low), Some(high)) => format!(" ({} to {})", amounts.amount(low), amounts.amount(high)),
+        (Some(low), Some(high)) => unbroken(&format!(" ({} to {})", amounts.amount(low), amounts.amount(high))),
         _ => String::new(),
     }
 }
 
 /// Amount with its sign.
 fn signed(value: f64, amounts: &AmountFormat) -> String {
-    if value > 0.0 { format!("+{}", amounts.amount(value)) } else { amounts.amount(value) }
+    let amount = unbroken(&amounts.amount(value));
+    if value > 0.0 { format!("+{amount}") } else { amount }
 }
 
 /// Sentence about what the result says.
@@ -131,7 +132,7 @@ pub(super) fn finished(
     html! {
         section.card {
             h2 { "What would have been earned" }
-            p.sentence aria-live="polite" { (unbroken(&verdict(result, amounts))) }
+            p.sentence aria-live="polite" { (verdict(result, amounts)) }
             p.hint {
                 "On " (counted(result.decisions, "decision")) ". " (counted(result.left_out, "decision")) " left out: those of the holdout, repeated ones, those that a rule or the safe choice made, and those whose rewards are not known yet."
             }
@@ -150,7 +151,7 @@ pub(super) fn finished(
                     th.text scope="row" { (name(of)) }
                     @match of.mean {
                         Some(mean) => {
-                            td.text { (amounts.amount(mean)) (interval(of.low, of.high, amounts)) }
+                            td.text { (unbroken(&amounts.amount(mean))) (interval(of.low, of.high, amounts)) }
                             td.text { @if of.name != PRESENT { (signed(of.difference.unwrap_or(0.0), amounts)) (interval(of.difference_low, of.difference_high, amounts)) } }
                         }
                         None => { td.text colspan="2" { (withheld(of)) } }
@@ -224,7 +225,7 @@ mod tests {
         let unknown = policy("always y", None);
         assert_eq!(
             says(&[unsure.clone(), better]),
-            "Always ‘x’ would have earned more: +2.00 % (1.00 % to 3.00 %) per decision."
+            "Always ‘x’ would have earned more: +2.00\u{a0}% (1.00\u{a0}% to 3.00\u{a0}%) per decision."
         );
         assert_eq!(says(&[unsure, worse.clone()]), "No other policy is known to have earned more.");
         assert!(says(&[worse, unknown.clone()]).starts_with("Every policy that these decisions can tell about"));

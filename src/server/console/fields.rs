@@ -113,7 +113,7 @@ pub(super) fn lift_text(lift: &Lift, amounts: &AmountFormat) -> String {
 pub(super) fn everybody_text(figure: &IfEverybody, amounts: &AmountFormat) -> String {
     match figure {
         IfEverybody::Known { mean, low, high, .. } => {
-            format!("{} ({} to {})", amounts.amount(*mean), amounts.amount(*low), amounts.amount(*high))
+            unbroken(&format!("{} ({} to {})", amounts.amount(*mean), amounts.amount(*low), amounts.amount(*high)))
         }
         IfEverybody::Withheld(withheld) => withheld.because.reason().to_owned(),
     }

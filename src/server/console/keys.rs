@@ -28,11 +28,7 @@ struct KeyKind {
 
 /// Kinds of keys that the page creates. Other sets of roles are made on the command line.
 const KINDS: [KeyKind; 6] = [
-    KeyKind {
-        name: "viewer",
-        text: "A viewer: sees slots and reports, but not who a shopper is",
-        roles: &[Role::View],
-    },
+    KeyKind { name: "viewer", text: "A viewer: sees slots and reports, and changes nothing", roles: &[Role::View] },
     KeyKind { name: "editor", text: "An editor: sees and changes slots", roles: &[Role::View, Role::Tune] },
     KeyKind { name: "admin", text: "An administrator: may do everything", roles: &[Role::Admin] },
     KeyKind {

@@ -34,7 +34,7 @@ fn table(of: &FeatureSegments, amounts: &AmountFormat) -> Markup {
                                 td { (share(arm.share)) }
                                 td.text {
                                     @match arm.if_everybody {
-                                        Some((mean, low, high)) => { (amounts.amount(mean)) " (" (amounts.amount(low)) " to " (amounts.amount(high)) ")" }
+                                        Some((mean, low, high)) => { (unbroken(&format!("{} ({} to {})", amounts.amount(mean), amounts.amount(low), amounts.amount(high)))) }
                                         None => { "not enough overlap to tell" }
                                     }
                                 }

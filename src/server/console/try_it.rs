@@ -57,7 +57,7 @@ pub(super) async fn page(
     }
     let content = html! {
         @if let Some(wrong) = &wrong { p.problem role="alert" { (wrong) } }
-        div.columns.aside {
+        div.columns.sided {
             form.card method="get" action=(slot_path(&slot, "try")) {
                 label for="context" { "Context of a shopper, a feature on each line" }
                 textarea #context name="context" rows="8" placeholder="device = phone" { (text) }

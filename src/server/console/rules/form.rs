@@ -245,7 +245,7 @@ async fn show(
         @if let Some(wrong) = &wrong { p.problem role="alert" { (wrong) } }
         @if draft.effect.is_empty() { (choice(slot, draft)) }
         @else {
-            div.columns.aside {
+            div.columns.sided {
                 (form(slot, draft, &features, &attributes_of(&view)))
                 @if let Some(RulePreviewed { found, name, last }) = &ran {
                     div.stack {
