@@ -96,6 +96,14 @@ async function signIn(page) {
   await page.getByRole("button", { name: "Sign out" }).waitFor();
 }
 
+async function compare(page) {
+  await page.goto(`${base}/slots/basket-offers/compare`);
+  await page.getByLabel("The draft below").check();
+  await page.getByLabel("Floor, %").fill("10");
+  await page.getByRole("button", { name: "Compare" }).click();
+  await page.getByRole("heading", { name: "Reward per decision" }).waitFor();
+}
+
 const browser = await startBrowser();
 const visitor = await browser.newPage();
 await signIn(visitor);
@@ -124,13 +132,24 @@ for (const [width, colorScheme] of [[360, "light"], [1280, "light"], [1280, "dar
     await page.goto(base + path, { waitUntil: "networkidle" });
     await shoot(name);
   }
-  await page.goto(`${base}/slots/basket-offers/compare`);
-  await page.getByLabel("The draft below").check();
-  await page.getByLabel("Floor, %").fill("10");
-  await page.getByRole("button", { name: "Compare" }).click();
-  await page.getByRole("heading", { name: "Reward per decision" }).waitFor();
+  await compare(page);
   await shoot("/compared");
   await context.close();
 }
+
+// Pictures for the documents, which show the upper part of a page.
+const documents = join(folder, "documents");
+mkdirSync(documents, { recursive: true });
+const context = await browser.newContext({ viewport: { width: 1_100, height: 840 }, colorScheme: "light" });
+const page = await context.newPage();
+await signIn(page);
+const shown = [["/", "slots"], ["/slots/basket-offers", "now"], ["/slots/basket-offers/arms", "arms"], [preview, "change"], [rule, "rule"]];
+for (const [path, name] of shown) {
+  await page.goto(base + path, { waitUntil: "networkidle" });
+  await page.screenshot({ path: join(documents, `${name}.png`) });
+}
+await compare(page);
+await page.evaluate(() => scrollTo(0, 0));
+await page.screenshot({ path: join(documents, "compare.png") });
 await browser.close();
 service.stop();
