@@ -51,7 +51,7 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 38] = [
+const METHODS: [(&str, Role); 39] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("StreamDecide", Role::Decide),
@@ -73,6 +73,7 @@ const METHODS: [(&str, Role); 38] = [
     ("ComparePolicies", Role::View),
     ("StreamExport", Role::View),
     ("ExplainDecision", Role::View),
+    ("ListDecisions", Role::View),
     ("TryDecide", Role::View),
     ("GetSystemState", Role::View),
     ("CreateSlot", Role::Tune),

@@ -45,6 +45,9 @@ pub(super) struct Serve {
     /// Format of a line of the log [default: text].
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<LogFormat>,
+    /// Folder of pages that the simulator wrote (its `run --html FILE`), which the console shows [default: none].
+    #[arg(long, value_name = "DIR")]
+    simulations: Option<PathBuf>,
     /// Listen on addresses that other machines reach, although no key is asked for. Everybody who reaches them can then change
     /// and delete every slot.
     #[arg(long)]
@@ -70,6 +73,7 @@ impl Serve {
         config.durable_decisions |= self.durable_decisions;
         config.accept_loss = self.accept_loss;
         config.insecure_public = self.insecure_public;
+        config.simulations = self.simulations.or(config.simulations);
         config.log = self.log.unwrap_or(config.log);
         config.log_format = self.log_format.unwrap_or(config.log_format);
         Ok(config)

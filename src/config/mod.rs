@@ -68,6 +68,9 @@ pub struct Config {
     /// Slots that OpenFeature's bulk evaluation answers, as in `["home-*"]`; none by default. It answers with best
     /// guesses, from which nothing is learned.
     pub bulk_slots: Vec<SlotPattern>,
+    /// Folder of pages that the simulator wrote, which the console shows, or `None` for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub simulations: Option<PathBuf>,
     /// Certificate and key of both ports, or `None` to serve without TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
@@ -118,6 +121,7 @@ impl Default for Config {
             retention: Some(RETENTION),
             accept_loss: false,
             shutdown_delay: SHUTDOWN_DELAY,
+            simulations: None,
             tls: None,
             tokens: None,
             cors_origins: Vec::new(),

@@ -62,7 +62,7 @@ pub enum HindsightError {
 }
 
 /// A decision of a record.
-fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>), String> {
+pub(super) fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>), String> {
     let mut event = codec::decode(stored.body)?;
     mask.apply(&mut event);
     match event.body {
@@ -123,7 +123,7 @@ impl Node {
     }
 
     /// The decision with the ids of its subject, where the table knows them.
-    fn with_names(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
+    pub(super) fn with_names(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
         self.subjects.settle();
         let named = self.subjects.names(&decided.subject);
         Arc::make_mut(&mut decided).subject = named;

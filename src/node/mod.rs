@@ -33,6 +33,7 @@ mod folder;
 mod hindsight;
 mod join;
 mod logins;
+mod newest;
 mod observer;
 mod options;
 mod places;
@@ -81,6 +82,7 @@ pub use export::{ExportCounts, ExportFormat, ExportStyle, column_help, write_exp
 pub use folder::FolderError;
 pub use hindsight::{HindsightError, RecalledDecision};
 pub use join::{JoinError, JoinedDecision, JoinedEvent, Selection, join};
+pub use newest::NEWEST_MAX;
 pub use observer::{Observer, Unobserved};
 pub use options::{KEEP_PROFILES_US, Options, RETENTION_US};
 pub use places::data_folder_around;
@@ -146,6 +148,7 @@ pub struct Node {
     comparing: Mutex<()>,
     /// Lock of requests to forget a subject. Each reads the journal, so they run one after another.
     forgetting: AsyncMutex<()>,
+    watched: Mutex<newest::WatchedSlots>,
     turns: LongCalls,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -244,6 +247,7 @@ impl Node {
             previewing: AsyncMutex::new(()),
             comparing: Mutex::new(()),
             forgetting: AsyncMutex::new(()),
+            watched: Mutex::default(),
             turns: LongCalls::default(),
             writer: Mutex::new(Some(writer)),
         })

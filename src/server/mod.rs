@@ -242,7 +242,8 @@ pub async fn run(
     let flags = ofrep::routes(api.clone(), http_calls.clone(), config.bulk_slots.clone());
     let personalizer = personalizer::routes(api.clone(), http_calls);
     let pages = probes::routes(Arc::clone(&metrics), api.clone()).merge(json).merge(flags).merge(personalizer);
-    let console = console::routes(api.clone(), access.clone(), KeyStore::new(&config.data));
+    let keys = KeyStore::new(&config.data);
+    let console = console::routes(api.clone(), access.clone(), keys, config.simulations.clone());
     let web_pages = web::WebPages { pages, grpc_web: web::grpc_web(api_services(&api), &calls), console };
     let http_router = web::around(web_pages, &access, config);
     tasks.spawn(access.follow(closing.child_token()));

@@ -12,7 +12,7 @@ use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{error, simulated::CallerKind};
 use crate::{
-    access::Caller,
+    access::{Caller, Role},
     engine::{self, Change},
     node::Node,
     slot::{SlotId, limits::ACTOR_BYTES_MAX},
@@ -45,6 +45,11 @@ impl CallAccess {
         let name = self.caller.as_ref().map_or("", |caller| caller.principal());
         let end = (0..=name.len().min(ACTOR_BYTES_MAX)).rev().find(|&end| name.is_char_boundary(end)).unwrap_or(0);
         &name[..end]
+    }
+
+    /// Returns `true` if the caller may see who a shopper is.
+    pub(super) fn sees_subjects(&self) -> bool {
+        self.caller.as_ref().is_none_or(|caller| caller.has(Role::Tune))
     }
 
     /// Returns `true` if the caller may reach a slot.

@@ -148,6 +148,16 @@ pub(crate) fn recalled_decision(recalled: RecalledDecision) -> proto::ExplainDec
     }
 }
 
+/// Encodes a recent decision, with its subject if the caller may see it.
+pub(super) fn recent_decision(at_us: i64, decided: &DecisionRecord, sees_subject: bool) -> proto::RecentDecision {
+    proto::RecentDecision {
+        decision: Some(decision(decided, None, None)),
+        time: Some(encode_timestamp(at_us)),
+        context: encode_features(&decided.context),
+        subject: sees_subject.then(|| subject(&decided.subject)),
+    }
+}
+
 /// Encodes a request, for the client.
 pub(crate) fn request(request: &Request) -> proto::DecideRequest {
     let candidate =

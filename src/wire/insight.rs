@@ -19,8 +19,9 @@ use super::{
         ComparePoliciesRequest, ComparePoliciesResponse, DecideResponse, ExplainDecisionRequest,
         ExplainDecisionResponse, GetSegmentsRequest, GetSegmentsResponse, GetSlotReportRequest, GetSlotReportResponse,
         GetSystemStateRequest, GetSystemStateResponse, GetTimeSeriesRequest, GetTimeSeriesResponse, ListAlertsRequest,
-        ListAlertsResponse, ListFeaturesRequest, ListFeaturesResponse, SplitBy, StreamExportRequest,
-        StreamExportResponse, TryDecideRequest, TryDecideResponse, insight_service_server::InsightService,
+        ListAlertsResponse, ListDecisionsRequest, ListDecisionsResponse, ListFeaturesRequest, ListFeaturesResponse,
+        SplitBy, StreamExportRequest, StreamExportResponse, TryDecideRequest, TryDecideResponse,
+        insight_service_server::InsightService,
     },
     report,
     slots::{page_of, page_size as size_of_page},
@@ -30,12 +31,14 @@ use crate::{
     engine::{
         self, DecideOptions, DecisionId, SlotView, alerts, decide, period_figures, report as slot_report, segments,
     },
-    node::{HindsightError, run_long},
+    node::{HindsightError, NEWEST_MAX, run_long},
     slot::{FieldError, SlotId, suggestion},
 };
 
 /// Greatest number of alerts of one answer.
 const ALERTS_MAX: usize = 1_000;
+/// Number of decisions that are listed unless the request says otherwise.
+const DECISIONS_DEFAULT: usize = 20;
 
 impl Api {
     /// Returns the published view of a slot that the caller may reach.
@@ -176,6 +179,27 @@ impl InsightService for Api {
         })?;
         access.check_slot(&recalled.decided.slot)?;
         Ok(Response::new(encode::recalled_decision(recalled)))
+    }
+
+    async fn list_decisions(
+        &self,
+        request: Request<ListDecisionsRequest>,
+    ) -> Result<Response<ListDecisionsResponse>, Status> {
+        let access = CallAccess::of(&request);
+        let ListDecisionsRequest { slot_id, count } = request.into_inner();
+        let view = self.view_of(&access, &slot_id)?;
+        let count = match usize::try_from(count) {
+            Ok(0) => DECISIONS_DEFAULT,
+            Ok(count) if count <= NEWEST_MAX => count,
+            Ok(_) | Err(_) => {
+                let message = format!("is {count}; at most {NEWEST_MAX} are listed");
+                return Err(error::field(&FieldError::new("count", message)));
+            }
+        };
+        let newest = self.node()?.newest_decisions(&view, count).await.map_err(error::hindsight)?;
+        let sees_subjects = access.sees_subjects();
+        let recent = newest.iter().map(|(at_us, decided)| encode::recent_decision(*at_us, decided, sees_subjects));
+        Ok(Response::new(ListDecisionsResponse { decisions: page_of(recent, count) }))
     }
 
     async fn try_decide(&self, request: Request<TryDecideRequest>) -> Result<Response<TryDecideResponse>, Status> {

@@ -136,6 +136,11 @@ impl Api {
         Ok(self.node()?.now_us())
     }
 
+    /// Runs a task for which the end of the service waits.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
     fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }

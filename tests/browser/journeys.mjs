@@ -1,48 +1,30 @@
-// Journeys through the console, in a headless browser, with a real service.
-//
-// SLOTWISE names the program (default target/debug/slotwise), CHROMIUM the browser (default /usr/bin/chromium), and SCREENSHOTS a
-// folder for a picture of each page. Everything is on loopback.
+// Journeys through the console, in a headless browser, with a real service. See service.mjs for the variables that it reads;
+// SCREENSHOTS names a folder for a picture of each page.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { AxeBuilder } from "@axe-core/playwright";
-import { chromium } from "playwright-core";
+import { pictureName, slotPages, startBrowser, startService } from "./service.mjs";
 
-const program = process.env.SLOTWISE ?? join(import.meta.dirname, "../../target/debug/slotwise");
-const flags = ["no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-  "disable-component-update", "disable-sync"].map((flag) => `--${flag}`);
 // Time of any step.
 const patience = 20_000;
 
-let service, folder, base, browser;
+let service, base, browser;
 // Requests to other hosts, and errors of pages.
 const foreign = [];
 const faults = [];
+const call = (method, body) => service.call(method, body);
 
 before(async () => {
-  folder = mkdtempSync(join(tmpdir(), "slotwise-browser-"));
-  const ports = ["--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0"];
-  service = spawn(program, ["serve", ...ports, "--shutdown-delay", "0s", "--data", join(folder, "data")]);
-  base = await new Promise((resolve, reject) => {
-    let text = "";
-    service.stdout.on("data", (part) => {
-      text += part;
-      const found = /HTTP on ([0-9.:]+)/.exec(text);
-      if (found) resolve(`http://${found[1]}`);
-    });
-    service.on("exit", () => reject(new Error("the service ended")));
-  });
-  const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
-  browser = await chromium.launch({ executablePath, args: flags });
+  service = await startService();
+  ({ base } = service);
+  browser = await startBrowser();
 });
 
 after(async () => {
   await browser?.close();
-  service?.kill("SIGKILL");
-  if (folder) rmSync(folder, { recursive: true, force: true });
+  service?.stop();
 });
 
 async function open(options = {}) {
@@ -50,7 +32,8 @@ async function open(options = {}) {
   const page = await context.newPage();
   page.setDefaultTimeout(patience);
   page.on("request", (request) => {
-    if (!request.url().startsWith(base)) foreign.push(request.url());
+    const { hostname } = new URL(request.url());
+    if (hostname !== "127.0.0.1") foreign.push(request.url());
   });
   page.on("dialog", (dialog) => {
     faults.push(`a dialog: ${dialog.message()}`);
@@ -62,17 +45,6 @@ async function open(options = {}) {
     if (message.type() === "error" && !message.text().includes("404")) faults.push(message.text());
   });
   return page;
-}
-
-async function call(method, body) {
-  const answer = await fetch(`${base}/v1/${method}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const json = await answer.json();
-  assert.ok(answer.ok, `${method}: ${JSON.stringify(json)}`);
-  return json;
 }
 
 async function traffic(slotId, count) {
@@ -148,10 +120,11 @@ test("two editors do not overwrite each other silently", async () => {
 test("an arm is paused and the safe choice switched, without a script", async () => {
   const page = await open({ javaScriptEnabled: false });
   await page.goto(`${base}/slots/home`);
+  await page.getByRole("row", { name: /red/ }).getByText("Pause", { exact: true }).click();
   await page.getByLabel("Why red").fill("sold out");
-  await page.getByRole("button", { name: "Pause" }).first().click();
+  await page.getByRole("row", { name: /red/ }).getByRole("button", { name: "Pause it" }).click();
   await page.getByText("red (off)").waitFor();
-  await page.getByRole("button", { name: "Resume" }).waitFor();
+  await page.getByText("Resume", { exact: true }).waitFor();
   await page.locator("#safe-reason").fill("an alarm");
   await page.getByRole("button", { name: "Switch it on" }).click();
   await page.getByRole("button", { name: "Switch it off" }).waitFor();
@@ -194,14 +167,143 @@ test("a text from outside is never run", async () => {
   await page.context().close();
 });
 
-function slotPages(slot) {
-  const pages = ["", "/arms", "/segments", "/series?step=five_minutes", "/change", "/rules", "/try", "/history"];
-  return pages.map((page) => `/slots/${slot}${page}`);
-}
+test("a policy is compared, and becomes a draft", async () => {
+  const goal = { kinds: [{ kind: "click", weight: 1, cap: 1 }], window: "1s" };
+  const arms = ["red", "blue"].map((armId) => ({ armId }));
+  await call("CreateSlot", { slot: { slotId: "compared", arms, goal, controls: { floor: 0.3, holdout: 0 } } });
+  await traffic("compared", 400);
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  await traffic("compared", 1);
+  const page = await open();
+  await page.goto(`${base}/slots/compared/compare`);
+  await page.getByLabel("The draft below").check();
+  await page.getByLabel("Floor, %").fill("45");
+  await page.getByRole("button", { name: "Compare" }).click();
+  await page.getByRole("heading", { name: "Reward per decision" }).waitFor();
+  await page.getByRole("row", { name: /Always ‘red’/ }).waitFor();
+  await page.getByRole("row", { name: /^Draft/ }).getByRole("link", { name: "Make it a draft" }).click();
+  await page.getByText("What it would have done").waitFor();
+  assert.equal(await page.getByLabel("Floor, %").inputValue(), "45");
+  assert.equal((await controls("compared")).floor, 0.3, "nothing was changed");
+  await page.context().close();
+});
+
+test("a rule is written with a mistake, mended, tried, applied and paused", async () => {
+  const page = await open();
+  await page.goto(`${base}/slots/home/rules`);
+  await page.getByRole("link", { name: "New rule" }).click();
+  await page.getByRole("link", { name: "Keep away" }).click();
+  await page.getByLabel("Name").fill("no red on phones");
+  const condition = page.getByLabel("Condition", { exact: true });
+  await condition.fill('context.device == "phone" && arm.idd == "red"');
+  await page.getByRole("button", { name: "Check and preview" }).click();
+  await page.getByText("What it would have done").waitFor();
+  await condition.fill('context.device == "phone" && arms.id == "red"');
+  await page.getByRole("button", { name: "Check and preview" }).click();
+  await page.getByRole("alert").getByText("Condition: line 1").waitFor();
+  await condition.fill('context.device == "phone" && arm.id == "red"');
+  await page.getByRole("button", { name: "Check and preview" }).click();
+  await page.getByText("On the last request").waitFor();
+  assert.equal((await call("GetSlot", { slotId: "home" })).slot.rules, undefined, "nothing was changed");
+  await page.getByLabel("Why").fill("they never click");
+  await page.getByRole("button", { name: "Apply" }).click();
+  // The counts come by themselves.
+  await page.getByText(/Has an effect in [0-9.]+\s% of the last/).waitFor();
+  await page.getByText("Change this rule").click();
+  await page.getByLabel("Why").fill("a test");
+  await page.getByRole("button", { name: "Pause" }).click();
+  await page.getByText("paused").waitFor();
+  assert.equal((await call("GetSlot", { slotId: "home" })).slot.rules[0].paused, true);
+  await page.context().close();
+});
+
+test("an arm is added with a payload, and removed, without a script", async () => {
+  const page = await open({ javaScriptEnabled: false });
+  await page.goto(`${base}/slots/home/arms`);
+  await page.getByRole("link", { name: "New arm" }).click();
+  await page.getByLabel("Id", { exact: true }).fill("yellow");
+  await page.getByLabel("Attributes, one on each line").fill("brand = acme");
+  await page.getByLabel("Payload, as JSON").fill('{"title": "Sun"}');
+  await page.getByLabel("Shown until (UTC)").fill("2099-12-24T18:30");
+  await page.getByRole("button", { name: "Check and preview" }).click();
+  await page.getByText("Fields that a program gets").waitFor();
+  await page.getByLabel("Why").fill("summer");
+  await page.getByRole("button", { name: "Apply" }).click();
+  await page.getByRole("heading", { name: "home: yellow" }).waitFor();
+  const ids = async () => (await call("ListArms", { slotId: "home" })).arms.map((arm) => arm.armId);
+  assert.ok((await ids()).includes("yellow"));
+  await page.getByLabel("Why").fill("over");
+  await page.getByRole("button", { name: "Remove" }).click();
+  await page.getByRole("heading", { name: "home: arms" }).waitFor();
+  assert.ok(!(await ids()).includes("yellow"));
+  await page.context().close();
+});
+
+test("the last decisions show by themselves, and lead to their explanation", async () => {
+  const page = await open();
+  await page.goto(`${base}/slots/home`);
+  await traffic("home", 2);
+  const shopper = `shopper-live-${Date.now()}`;
+  const { decisionId } = await call("Decide", { slotId: "home", subject: { id: shopper } });
+  const row = page.getByRole("row", { name: new RegExp(shopper) });
+  await row.waitFor({ timeout: 6_000 });
+  await row.getByRole("link").click();
+  assert.ok(page.url().includes(encodeURIComponent(decisionId)) || page.url().includes(decisionId));
+  await page.getByText("All arms at the first position").waitFor();
+  await page.context().close();
+});
+
+test("a page of the simulator runs in a sandbox", async () => {
+  const script = `<!DOCTYPE html><title>before</title><p id="out"></p><script>
+    let cookie; try { cookie = document.cookie; } catch { cookie = "refused"; }
+    document.title = "ran"; document.getElementById("out").textContent = cookie;
+    fetch("/v1/ListSlots").catch(() => { document.body.append("no fetch"); });
+  </script>`;
+  writeFileSync(join(service.pages, "offer.html"), script);
+  const page = await (await browser.newContext()).newPage();
+  await page.goto(`${base}/simulations`);
+  await page.getByRole("link", { name: "offer" }).click();
+  await page.getByText("no fetch").waitFor();
+  assert.equal(await page.title(), "ran");
+  assert.equal(await page.locator("#out").textContent(), "refused");
+  await page.context().close();
+});
+
+test("keys are made and revoked in the browser", async () => {
+  const locked = await startService();
+  try {
+    const page = await open();
+    await page.goto(`${locked.base}/keys`);
+    await page.getByLabel("Name").fill("anna");
+    await page.getByRole("button", { name: "Create the key" }).click();
+    const key = await page.locator("code.key").textContent();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    await page.goto(`${locked.base}/keys`);
+    await page.getByLabel("Key").fill(key);
+    await page.getByRole("button", { name: "Sign in" }).click();
+    await page.getByLabel("Name").fill("vera");
+    await page.getByLabel("For", { exact: true }).selectOption("viewer");
+    await page.getByRole("button", { name: "Create the key" }).click();
+    await page.locator("code.key").waitFor();
+    const found = await new AxeBuilder({ page }).analyze();
+    assert.deepEqual(found.violations.map(({ id }) => id), []);
+    const row = page.getByRole("row", { name: /vera/ });
+    await row.getByText("Revoke", { exact: true }).click();
+    await row.getByRole("button", { name: "Revoke it for good" }).click();
+    await page.getByRole("row", { name: /vera .* revoked/ }).waitFor();
+    await page.context().close();
+  } finally {
+    locked.stop();
+  }
+});
 
 test("every page is accessible and fits at three widths, in light and in dark", async () => {
   const preview = "/slots/home/change?revision=0&exploration=2&floor=5&holdout=&half_life=&mode=on&preview=1";
-  const paths = ["/", "/new", "/system", "/decisions", preview, "/slots/nowhere", ...slotPages("home")];
+  const when = encodeURIComponent('context.device == "phone"');
+  const rule = `/slots/home/rule?revision=0&effect=boost&factor=2&name=more&when=${when}&preview=1`;
+  const { decisionId } = await call("Decide", { slotId: "home", context: { device: { text: "phone" } } });
+  const paths = ["/", "/new", "/system", "/keys", "/simulations", "/decisions", `/decisions?id=${decisionId}`, preview, rule,
+    "/slots/home/arm?id=red", "/slots/nowhere", ...slotPages("home")];
   for (const [width, colorScheme] of [[360, "light"], [768, "dark"], [1280, "light"]]) {
     const page = await open({ viewport: { width, height: 900 }, colorScheme });
     for (const path of paths) {
@@ -212,8 +314,7 @@ test("every page is accessible and fits at three widths, in light and in dark", 
       const violations = found.violations.map(({ id, nodes }) => `${id} ${nodes[0].target}`);
       assert.deepEqual(violations, [], `${path} at ${width}`);
       if (process.env.SCREENSHOTS) {
-        const name = path.split("?")[0].replaceAll("/", "-").replace(/^-/, "") || "slots";
-        await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}-${width}.png`), fullPage: true });
+        await page.screenshot({ path: join(process.env.SCREENSHOTS, pictureName(path, width)), fullPage: true });
       }
     }
     await page.context().close();

@@ -140,6 +140,11 @@ impl AccessControl {
         })
     }
 
+    /// Times of the last calls of the keys since the service started, by the key's id.
+    pub(super) fn last_uses(&self) -> HashMap<String, i64> {
+        self.table().last_uses()
+    }
+
     /// Returns `true` if a publishable key may be used from a web page of this origin.
     pub(super) fn knows_origin(&self, origin: &str) -> bool {
         self.table().knows_origin(origin)
@@ -186,8 +191,9 @@ impl AccessControl {
             };
         };
         let Some(active) = table.find(presented) else { return refuse("KEY_UNKNOWN", "the key is not known") };
-        match active.key.status(self.0.clock.now_us()) {
-            AccessKeyStatus::Active => {}
+        let now_us = self.0.clock.now_us();
+        match active.key.status(now_us) {
+            AccessKeyStatus::Active => active.note_use(now_us),
             AccessKeyStatus::Expired => return refuse("KEY_EXPIRED", "the key has expired; ask for a new one"),
             AccessKeyStatus::Revoked => return refuse("KEY_REVOKED", "the key was revoked; ask for a new one"),
         }

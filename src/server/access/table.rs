@@ -1,6 +1,14 @@
 //! Keys in memory, as they were last read.
 
-use std::{collections::HashMap, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 
@@ -11,6 +19,8 @@ use crate::access::{AccessKey, AccessKeyStatus, Caller, KeyFileError, KeyFileMar
 pub(super) struct ActiveKey {
     pub(super) key: AccessKey,
     pub(super) caller: Arc<Caller>,
+    /// Time of the last call, microseconds since 1970, or 0 without one since the key was read.
+    last_use_us: AtomicI64,
     /// Calls per second, and the limiter that counts them.
     quota: Option<(u32, DefaultDirectRateLimiter)>,
 }
@@ -27,7 +37,13 @@ pub(super) struct KeyTable {
 impl ActiveKey {
     fn new(key: AccessKey) -> Self {
         let limiter = |calls: u32| NonZeroU32::new(calls).map(|n| (calls, RateLimiter::direct(Quota::per_second(n))));
-        Self { caller: Arc::new(key.caller()), quota: key.calls_per_second.and_then(limiter), key }
+        let quota = key.calls_per_second.and_then(limiter);
+        Self { caller: Arc::new(key.caller()), last_use_us: AtomicI64::new(0), quota, key }
+    }
+
+    /// Notes a call at this time.
+    pub(super) fn note_use(&self, now_us: i64) {
+        self.last_use_us.store(now_us, Ordering::Relaxed);
     }
 
     /// Takes a call from the key's quota, or returns its calls per second and the time after which there is room.
@@ -72,6 +88,12 @@ impl KeyTable {
     /// Number of keys that are taken.
     pub(super) fn active(&self, now_us: i64) -> usize {
         self.keys.values().filter(|active| active.key.status(now_us) == AccessKeyStatus::Active).count()
+    }
+
+    /// Times of the last calls of the keys that were used, by the key's id.
+    pub(super) fn last_uses(&self) -> HashMap<String, i64> {
+        let uses = self.keys.iter().map(|(id, active)| (id.clone(), active.last_use_us.load(Ordering::Relaxed)));
+        uses.filter(|(_, at_us)| *at_us > 0).collect()
     }
 
     pub(super) fn knows_origin(&self, origin: &str) -> bool {

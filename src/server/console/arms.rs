@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::{
     SharedConsole,
-    draw::{RowFigure, rows, unit},
-    fields::{everybody_text, percent},
+    draw::{RowChart, RowFigure, rows, unit},
+    fields::{everybody_text, form_path, may_tune, meanings, percent, unbroken},
     layout::{ConsolePage, slot_path},
     visitor::{PageResult, Visitor},
 };
@@ -22,6 +22,19 @@ use crate::{
 const ARMS: usize = 200;
 /// Number of arms that are drawn.
 const DRAWN: usize = 30;
+
+/// Meanings of the page's figures.
+const MEANINGS: [(&str, &str); 6] = [
+    (
+        "if everybody got it",
+        "Reward per showing if every shopper got the arm. Arms are compared by it. Withheld where the decisions cannot tell.",
+    ),
+    ("where it was shown", "Reward per showing as it was, for the shoppers whom the policy chose."),
+    ("share", "Part of everything that was shown."),
+    ("chance best", "Probability that the arm earns most if everybody got it."),
+    ("rewarded", "Showings with an event that counts."),
+    ("expected loss", "Reward per showing that is lost by taking this arm in place of the best one."),
+];
 
 /// Arms that the page shows.
 #[derive(Debug, Default, Deserialize)]
@@ -44,10 +57,15 @@ fn where_shown(arm: &ArmReport, amounts: &AmountFormat) -> String {
     match arm.interval {
         _ if arm.shown == 0 => "not shown yet".to_owned(),
         Some((low, high)) => {
-            format!("{} ({} to {})", amounts.amount(arm.mean), amounts.amount(low), amounts.amount(high))
+            unbroken(&format!("{} ({} to {})", amounts.amount(arm.mean), amounts.amount(low), amounts.amount(high)))
         }
         None => format!("{} (too few rewards for an interval)", amounts.amount(arm.mean)),
     }
+}
+
+fn where_row(arm: &ArmReport, amounts: &AmountFormat) -> RowFigure {
+    let figure = arm.interval.filter(|_| arm.shown > 0).map(|(low, high)| (arm.mean, low, high));
+    RowFigure { name: arm.arm.to_string(), figure, words: where_shown(arm, amounts) }
 }
 
 /// Page "Arms".
@@ -64,13 +82,31 @@ pub(super) async fn page(
     let amounts = AmountFormat::of_report(&report);
     let shown: Vec<&ArmReport> = report.arms.iter().skip(query.from).take(ARMS).collect();
     let drawn: Vec<RowFigure> = shown.iter().take(DRAWN).map(|arm| row(arm, &amounts)).collect();
+    let arm_path = slot_path(&slot, "arm");
+    let where_drawn: Vec<RowFigure> = shown.iter().take(DRAWN).map(|arm| where_row(arm, &amounts)).collect();
+    let everybody = RowChart {
+        id: "if-everybody",
+        title: "If everybody got it",
+        note: "What each arm would earn per showing if every shopper got it, with an interval of 95 %. A figure that the decisions so far cannot tell is not shown.",
+        unit: unit(&amounts),
+        axis: "per showing",
+        noun: "arm",
+    };
+    let where_it_was = RowChart {
+        id: "where-shown",
+        title: "Where it was shown",
+        note: "What each arm earned per showing. The policy shows an arm where it looks good, so arms are not compared by this.",
+        ..everybody
+    };
     let next = query.from.saturating_add(ARMS);
     let content = html! {
-        p.sentence { (report.status.sentence) }
-        @if drawn.is_empty() { p { "The slot has no arm yet." } }
+        p.sentence { (unbroken(&report.status.sentence)) }
+        @if may_tune(&visitor) { p { a.action href=(arm_path) { "New arm" } } }
+        @if drawn.is_empty() { p { "The slot has no arm yet. An arm is one of the things that can be shown." } }
         @else {
             div.figures {
-                (rows("if-everybody", "If everybody got it", "What each arm would earn per showing if every shopper got it, with an interval of 95 %. A figure that the decisions so far cannot tell is not shown.", unit(&amounts), &drawn))
+                (rows(everybody, &drawn))
+                (rows(where_it_was, &where_drawn))
             }
         }
         h2 { "Figures" }
@@ -85,7 +121,7 @@ pub(super) async fn page(
                 tbody {
                     @for arm in &shown {
                         tr {
-                            th.text scope="row" { (arm.arm) @if !arm.available { " (off)" } }
+                            th.text scope="row" { a href=(form_path(&arm_path, &[("id", arm.arm.as_str())])) { (arm.arm) } @if !arm.available { " (off)" } }
                             td { (count(arm.shown)) }
                             td { (percent(arm.share)) }
                             td.text { (everybody_text(&arm.if_everybody, &amounts)) }
@@ -98,6 +134,7 @@ pub(super) async fn page(
                 }
             }
         }
+        (meanings(&MEANINGS))
         @if next < report.arms.len() { p { a href=(format!("{}?from={next}", slot_path(&slot, "arms"))) { "More arms" } } }
     };
     let same = format!("slotwise report {slot}");

@@ -9,12 +9,14 @@ use serde::Deserialize;
 use super::{
     SharedConsole,
     draft::{ControlsDraft, DraftChange, at_revision, present},
-    fields::{bar, counted, may_tune, percent, reason},
+    draw::unit,
+    fields::{bar, counted, form_path, may_tune, meanings, number_field, percent, reason, unbroken},
     layout::{ConsolePage, slot_path},
     visitor::{PageResult, Visitor},
 };
 use crate::{
     access::Role,
+    chart::number::count,
     engine::{AmountFormat, report},
     wire::proto::{
         Estimate, PreviewSlotChangeRequest, PreviewSlotChangeResponse, slot_service_server::SlotService as _,
@@ -24,24 +26,13 @@ use crate::{
 /// Number of arms whose shares are listed.
 const ARMS: usize = 50;
 
-fn field(id: &'static str, label: &str, hint: &str, value: &str) -> Markup {
-    let hint_id = format!("{id}-hint");
-    html! {
-        div.pair {
-            label for=(id) { (label) }
-            input id=(id) type="text" inputmode="decimal" name=(id) value=(value) aria-describedby=(hint_id);
-            p.hint id=(hint_id) { (hint) }
-        }
-    }
-}
-
 fn fields(draft: &ControlsDraft) -> Markup {
     html! {
         input type="hidden" name="revision" value=(draft.revision);
-        (field("exploration", "Exploration", "0 always shows the best guess; 1 is the default; 2 tries twice as widely.", &draft.exploration))
-        (field("floor", "Floor, %", "Least share of every arm. It is what the figures “if everybody got it” rest on.", &draft.floor))
-        (field("holdout", "Holdout, %", "Part of the shoppers who always get the baseline, to compare with.", &draft.holdout))
-        (field("half_life", "Half-life, days", "After this time an observation counts half. Empty means 14 days.", &draft.half_life))
+        (number_field("exploration", "Exploration", "0 always shows the best guess; 1 is the default; 2 tries twice as widely.", &draft.exploration))
+        (number_field("floor", "Floor, %", "Least share of every arm. It is what the figures “if everybody got it” rest on.", &draft.floor))
+        (number_field("holdout", "Holdout, %", "Part of the shoppers who always get the baseline, to compare with.", &draft.holdout))
+        (number_field("half_life", "Half-life, days", "After this time an observation counts half. Empty means 14 days.", &draft.half_life))
         div.pair {
             label for="mode" { "Mode" }
             select #mode name="mode" {
@@ -56,12 +47,15 @@ fn fields(draft: &ControlsDraft) -> Markup {
 }
 
 fn estimate(estimate: Option<Estimate>, amounts: &AmountFormat) -> String {
-    estimate.map_or_else(String::new, |of| {
-        format!("{} ± {}", amounts.amount(of.value), amounts.amount(1.96 * of.standard_error))
-    })
+    let Some(of) = estimate else { return String::new() };
+    let half = 1.96 * of.standard_error;
+    match &amounts.currency {
+        Some(_) => format!("{} ± {}", amounts.amount(of.value), amounts.amount(half)),
+        None => unbroken(&unit(amounts).show_error(of.value, Some(half))),
+    }
 }
 
-fn preview(found: &PreviewSlotChangeResponse, amounts: &AmountFormat) -> Markup {
+pub(super) fn preview(found: &PreviewSlotChangeResponse, amounts: &AmountFormat) -> Markup {
     let share = |of: Option<Estimate>| of.map_or(0.0, |of| of.value);
     let plain = AmountFormat { percent: false, currency: amounts.currency.clone() };
     html! {
@@ -70,13 +64,28 @@ fn preview(found: &PreviewSlotChangeResponse, amounts: &AmountFormat) -> Markup 
             @if found.decisions_used == 0 { p { "No past decision to look at yet." } }
             @else {
                 p.hint { "On the last " (counted(found.decisions_used.into(), "decision")) ". Nothing is changed yet." }
-                dl.facts {
-                    div { dt { "expected reward per decision, now" } dd { (estimate(found.expected_reward_before, amounts)) } }
-                    div { dt { "then" } dd { (estimate(found.expected_reward_after, amounts)) } }
-                    div { dt { "difference" } dd { (estimate(found.expected_reward_change, amounts)) } }
-                    div { dt { "cost of exploring per 1,000 decisions, now" } dd { (estimate(found.exploration_cost_per_1000_before, &plain)) } }
-                    div { dt { "then" } dd { (estimate(found.exploration_cost_per_1000_after, &plain)) } }
-                }
+                div.scroll tabindex="0" { table {
+                    caption { "Effect on all decisions" }
+                    thead { tr { th scope="col" { "" } th scope="col" { "now" } th scope="col" { "then" } th scope="col" { "difference" } } }
+                    tbody {
+                        tr {
+                            th.text scope="row" { "expected reward per decision" }
+                            td { (estimate(found.expected_reward_before, amounts)) }
+                            td { (estimate(found.expected_reward_after, amounts)) }
+                            td { (estimate(found.expected_reward_change, amounts)) }
+                        }
+                        tr {
+                            th.text scope="row" { "cost of exploring per 1,000 decisions" }
+                            td { (estimate(found.exploration_cost_per_1000_before, &plain)) }
+                            td { (estimate(found.exploration_cost_per_1000_after, &plain)) }
+                            td {}
+                        }
+                    }
+                } }
+                (meanings(&[
+                    ("expected reward", "By what the models know now, on the same shoppers. After ± stands half of the interval of 95 %."),
+                    ("cost of exploring", "Expected reward that is given up to learn, in place of always showing the best guess."),
+                ]))
             }
             @if !found.warnings.is_empty() { ul.warnings { @for warning in &found.warnings { li { (warning) } } } }
             @if !found.arms.is_empty() {
@@ -99,7 +108,7 @@ fn preview(found: &PreviewSlotChangeResponse, amounts: &AmountFormat) -> Markup 
                     thead { tr { th scope="col" { "shoppers" } th scope="col" { "decisions" } th scope="col" { "difference per decision" } } }
                     tbody { @for segment in &found.segments { tr {
                         th.text scope="row" { (segment.feature) " = " (segment.value) }
-                        td { (segment.decisions) }
+                        td { (count(segment.decisions.into())) }
                         td { (estimate(segment.expected_reward_change, amounts)) }
                     } } }
                 } }
@@ -119,7 +128,7 @@ fn preview(found: &PreviewSlotChangeResponse, amounts: &AmountFormat) -> Markup 
             h3 { "Fields that would change" }
             div.scroll tabindex="0" { table {
                 caption { "Fields that would change" }
-                thead { tr { th scope="col" { "field" } th scope="col" { "now" } th scope="col" { "then" } } }
+                thead { tr { th scope="col" { "field" } th.text scope="col" { "now" } th.text scope="col" { "then" } } }
                 tbody { @for change in &found.diff { tr {
                     th.text scope="row" { (change.path) } td.text { (change.before) } td.text { (change.after) }
                 } } }
@@ -160,7 +169,7 @@ pub(super) async fn show(
     let path = slot_path(slot, "change");
     let content = html! {
         @if let Some(wrong) = &wrong { p.problem role="alert" { (wrong) } }
-        div.columns {
+        div.columns.sided {
             form.card method="get" action=(path) {
                 h2 { "Controls" }
                 (fields(&draft))
@@ -168,8 +177,7 @@ pub(super) async fn show(
                 p.hint { "Runs the change over past decisions. The address of the preview can be shared." }
             }
             @if let Some(found) = &found {
-                div {
-                    (preview(found, &amounts))
+                div.stack {
                     @if may_tune(visitor) {
                         form.card method="post" action=(path) {
                             h2 { "Apply it" }
@@ -181,6 +189,10 @@ pub(super) async fn show(
                             button type="submit" { "Apply" }
                             p.hint { "It takes effect with the next decision, and forgets nothing. History takes it back." }
                         }
+                    }
+                    (preview(found, &amounts))
+                    p {
+                        a href=(form_path(&slot_path(slot, "compare"), &[("draft", "on"), ("exploration", &draft.exploration), ("floor", &draft.floor)])) { "Compare its exploration and floor by the rewards that came" }
                     }
                 }
             }

@@ -1,12 +1,14 @@
 //! Page "Decision": why a decision showed its arms.
 
+use std::collections::{BTreeMap, HashMap};
+
 use axum::extract::{Query, State};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
     SharedConsole,
-    fields::{bar, percent, time},
+    fields::{share, time_of},
     layout::{ConsolePage, slot_path},
     visitor::{PageResult, Visitor},
 };
@@ -26,7 +28,7 @@ pub(super) struct DecisionQuery {
 }
 
 /// Value of a feature as text.
-pub(super) fn value_text(value: &FeatureValue) -> String {
+fn value_text(value: &FeatureValue) -> String {
     match &value.value {
         None => String::new(),
         Some(Value::Number(number)) => number.to_string(),
@@ -35,6 +37,12 @@ pub(super) fn value_text(value: &FeatureValue) -> String {
         Some(Value::Texts(texts)) => texts.values.join(", "),
         Some(Value::Vector(vector)) => format!("{} numbers", vector.values.len()),
     }
+}
+
+/// Features of a request or an arm, by name.
+pub(super) fn context_list(features: &HashMap<String, FeatureValue>) -> Markup {
+    let sorted: BTreeMap<&String, &FeatureValue> = features.iter().collect();
+    html! { dl.facts { @for (name, value) in sorted { div { dt { (name) } dd { (value_text(value)) } } } } }
 }
 
 /// Sentence, arms with their probabilities, and the arms that could not be shown.
@@ -48,20 +56,20 @@ pub(super) fn explanation(decision: &DecideResponse) -> Markup {
             caption { "Arms that were shown" }
             thead { tr { th scope="col" { "arm" } th scope="col" { "position" } th scope="col" { "probability" } } }
             tbody { @for arm in &decision.arms { tr {
-                th.text scope="row" { (arm.arm_id) } td { (arm.position) } td { (bar(arm.propensity)) " " (percent(arm.propensity)) }
+                th.text scope="row" { (arm.arm_id) } td { (arm.position) } td { (share(arm.propensity)) }
             } } }
         } }
         @if !explained.candidates.is_empty() {
             h2 { "All arms at the first position" }
             div.scroll.wide tabindex="0" { table {
                 caption { "Arms that could be shown, and why others could not" }
-                thead { tr { th scope="col" { "arm" } th scope="col" { "probability" } th scope="col" { "expected reward" } th scope="col" { "spread" } th scope="col" { "what moved it" } } }
+                thead { tr { th scope="col" { "arm" } th scope="col" { "probability" } th scope="col" { "expected reward" } th scope="col" { "spread" } th.text scope="col" { "what moved it" } } }
                 tbody { @for candidate in &explained.candidates { tr {
                     th.text scope="row" { (candidate.arm_id) }
-                    td { @if candidate.eligible { (bar(candidate.propensity)) " " (percent(candidate.propensity)) } @else { "not possible" } }
+                    td { @if candidate.eligible { (share(candidate.propensity)) } @else { "not possible" } }
                     td { @if candidate.eligible { (format!("{:.4}", candidate.mean)) } }
                     td { @if candidate.eligible { (format!("{:.4}", candidate.std)) } }
-                    td.text {
+                    td.text.long {
                         @if !candidate.eligible { (candidate.ineligible_because) }
                         @for (i, effect) in candidate.moved_by.iter().take(5).enumerate() {
                             @if i > 0 { ", " } (effect.feature) " " (format!("{:+.4}", effect.effect))
@@ -97,12 +105,11 @@ pub(super) async fn page(
         @match &found {
             None => { p { "Every answer to a request has the id of its decision. With it, this page says with which probability each arm was drawn, and why." } }
             Some(found) => {
-                p { "Slot " a href=(slot_path(&found.slot_id, "")) { (found.slot_id) } ", " (time(found.time.map_or(0, |time| time.seconds * 1_000_000))) "." }
+                p { "Slot " a href=(slot_path(&found.slot_id, "")) { (found.slot_id) } ", " (time_of(found.time)) "." }
                 @if let Some(decision) = &found.decision { (explanation(decision)) }
                 @if !found.context.is_empty() {
-                    @let context = { let mut all: Vec<_> = found.context.iter().collect(); all.sort_by(|a, b| a.0.cmp(b.0)); all };
                     h2 { "Context" }
-                    dl.facts { @for (name, value) in context { div { dt { (name) } dd { (value_text(value)) } } } }
+                    (context_list(&found.context))
                 }
                 @if found.effects_as_of_now { p.hint { "What moved the arms is computed with what the slot knows now." } }
             }

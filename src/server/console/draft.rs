@@ -1,7 +1,7 @@
 //! Draft of a slot's controls as the form of the page "Change" has it, and the change that it makes.
 
 use prost_types::FieldMask;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::SlotView,
@@ -14,7 +14,7 @@ const DAY_US: f64 = 24.0 * 3_600.0 * 1e6;
 const FLOORS_ROUNDING: f64 = 1e-9;
 
 /// Controls as the form has them. An empty text means the default.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct ControlsDraft {
     /// Revision that the draft was made from.
@@ -32,7 +32,16 @@ pub(super) struct ControlsDraft {
     /// Learning is stopped: `on`, or empty.
     pub(super) freeze: String,
     /// Reason of the change.
+    #[serde(skip_serializing)]
     pub(super) reason: String,
+}
+
+/// Draft in the address of its preview.
+#[derive(Debug, Serialize)]
+pub(super) struct PreviewedDraft<'a> {
+    preview: u8,
+    #[serde(flatten)]
+    draft: &'a ControlsDraft,
 }
 
 /// Change that a draft makes: the slot's message and the paths of the fields that differ.
@@ -41,7 +50,7 @@ pub(super) struct DraftChange {
     pub(super) mask: FieldMask,
 }
 
-fn number(value: Option<f64>, factor: f64) -> String {
+pub(super) fn number(value: Option<f64>, factor: f64) -> String {
     value.map_or_else(String::new, |value| {
         let rounded = (value * factor * 1e6).round() / 1e6;
         rounded.to_string()
@@ -49,7 +58,7 @@ fn number(value: Option<f64>, factor: f64) -> String {
 }
 
 /// Number of a field, divided by `factor`, or `None` for an empty text. The error names the label of the field.
-fn number_of(label: &str, text: &str, factor: f64) -> Result<Option<f64>, String> {
+pub(super) fn number_of(label: &str, text: &str, factor: f64) -> Result<Option<f64>, String> {
     match text.trim() {
         "" => Ok(None),
         text => match text.replace(',', ".").parse::<f64>() {
@@ -60,6 +69,11 @@ fn number_of(label: &str, text: &str, factor: f64) -> Result<Option<f64>, String
 }
 
 impl ControlsDraft {
+    /// Draft as the address of its preview has it.
+    pub(super) fn previewed(&self) -> PreviewedDraft<'_> {
+        PreviewedDraft { preview: 1, draft: self }
+    }
+
     /// Draft that changes nothing.
     pub(super) fn of(controls: &Controls, revision: u64) -> Self {
         let on = |flag: bool| if flag { "on".to_owned() } else { String::new() };

@@ -18,7 +18,7 @@ use crate::{
 /// Height of a row.
 const ROW: f64 = 26.0;
 /// Number of characters of a row's name that are shown.
-const NAME_MAX: usize = 22;
+const NAME_MAX: usize = 24;
 /// Height of a drawing over time.
 const HEIGHT: f64 = 240.0;
 
@@ -30,6 +30,19 @@ pub(super) struct RowFigure {
     pub(super) figure: Option<(f64, f64, f64)>,
     /// Figure in words.
     pub(super) words: String,
+}
+
+/// Chart of figures in rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowChart<'a> {
+    pub(super) id: &'a str,
+    pub(super) title: &'a str,
+    pub(super) note: &'a str,
+    pub(super) unit: Unit,
+    /// Title of the axis.
+    pub(super) axis: &'a str,
+    /// Noun for the thing in a row.
+    pub(super) noun: &'a str,
 }
 
 /// Line over time.
@@ -54,15 +67,13 @@ fn shortened(name: &str) -> String {
 }
 
 /// Draws figures with their intervals, a row each.
-pub(super) fn rows(id: &str, title: &str, note: &str, unit: Unit, rows: &[RowFigure]) -> Markup {
+pub(super) fn rows(chart: RowChart<'_>, rows: &[RowFigure]) -> Markup {
+    let RowChart { id, title, note, unit, axis, noun } = chart;
     let known = rows.iter().filter_map(|row| row.figure);
     let (low, high) = range(known.flat_map(|(_, low, high)| [low, high, 0.0]));
     let longest = rows.iter().map(|row| shortened(&row.name).chars().count()).max().unwrap_or(0);
-    let plot = Plot::rows(
-        Axis::round("per showing", unit, (low, high)),
-        10.0 + CHARACTER * longest as f64,
-        ROW * rows.len() as f64,
-    );
+    let plot =
+        Plot::rows(Axis::round(axis, unit, (low, high)), 10.0 + CHARACTER * longest as f64, ROW * rows.len() as f64);
     let figure = Figure {
         id: id.to_owned(),
         title: title.to_owned(),
@@ -70,7 +81,7 @@ pub(super) fn rows(id: &str, title: &str, note: &str, unit: Unit, rows: &[RowFig
         description: format!("{title}: a mark at each mean, and a line from the low to the high end of its interval."),
         legend: Vec::new(),
         numbers: NumberTable {
-            header: vec!["arm".into(), "figure".into()],
+            header: vec![noun.into(), "figure".into()],
             rows: rows.iter().map(|row| vec![row.name.clone(), row.words.clone()]).collect(),
         },
     };

@@ -5,6 +5,8 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use maud::{Markup, html};
+use prost_types::Timestamp;
+use serde::Serialize;
 
 use super::visitor::Visitor;
 use crate::{
@@ -13,6 +15,26 @@ use crate::{
     engine::{AmountFormat, IfEverybody, Lift, SlotStage},
     wire::time_text,
 };
+
+/// Path with the fields of a form as its query.
+pub(super) fn form_path(path: &str, form: &(impl Serialize + ?Sized)) -> String {
+    match serde_urlencoded::to_string(form) {
+        Ok(query) if !query.is_empty() => format!("{path}?{query}"),
+        _ => path.to_owned(),
+    }
+}
+
+/// Field for a number, with its label and a hint below it.
+pub(super) fn number_field(id: &str, label: &str, hint: &str, value: &str) -> Markup {
+    let hint_id = format!("{id}-hint");
+    html! {
+        div.pair {
+            label for=(id) { (label) }
+            input id=(id) type="text" inputmode="decimal" name=(id) value=(value) autocomplete="off" aria-describedby=(hint_id);
+            p.hint id=(hint_id) { (hint) }
+        }
+    }
+}
 
 /// Sends the browser on to a path of this host.
 pub(super) fn redirect(path: &str) -> Response {
@@ -27,8 +49,40 @@ pub(super) fn time(us: i64) -> String {
     format!("{text} UTC")
 }
 
+/// Time of a message, to the second, in UTC.
+pub(super) fn time_of(time: Option<Timestamp>) -> String {
+    self::time(time.map_or(0, |time| time.seconds * 1_000_000))
+}
+
+/// Number of bytes as people read it.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [(u64, &str); 3] = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let unit = UNITS.into_iter().find(|(size, _)| count >= *size);
+    unit.map_or_else(|| format!("{count} bytes"), |(size, name)| format!("{:.1} {name}", count as f64 / size as f64))
+}
+
 pub(super) fn percent(part: f64) -> String {
-    format!("{:.1} %", 100.0 * part)
+    format!("{:.1}\u{a0}%", 100.0 * part)
+}
+
+/// Text in which no line ends between a number and its sign of per cent.
+pub(super) fn unbroken(text: &str) -> String {
+    text.replace(" %", "\u{a0}%")
+}
+
+/// Bar of a part of a whole, with the number beside it.
+pub(super) fn share(part: f64) -> Markup {
+    html! { span.share { (bar(part)) span.num { (percent(part)) } } }
+}
+
+/// Meanings of figures, a line each, folded away.
+pub(super) fn meanings(of: &[(&str, &str)]) -> Markup {
+    html! {
+        details.meanings {
+            summary { "What the figures mean" }
+            dl { @for (name, meaning) in of { div { dt { (name) } dd { (meaning) } } } }
+        }
+    }
 }
 
 pub(super) fn counted(number: u64, noun: &str) -> String {
@@ -52,14 +106,14 @@ pub(super) fn lift_text(lift: &Lift, amounts: &AmountFormat) -> String {
     let interval = lift.interval.map_or("too few rewards for an interval".to_owned(), |(low, high)| {
         format!("between {} and {}, 95 % sure at any time", amounts.amount(low), amounts.amount(high))
     });
-    format!("{}{relative} difference to the holdout: {interval}", amounts.amount(lift.difference))
+    unbroken(&format!("{}{relative} difference to the holdout: {interval}", amounts.amount(lift.difference)))
 }
 
 /// Figure "if everybody got it" of an arm, in words.
 pub(super) fn everybody_text(figure: &IfEverybody, amounts: &AmountFormat) -> String {
     match figure {
         IfEverybody::Known { mean, low, high, .. } => {
-            format!("{} ({} to {})", amounts.amount(*mean), amounts.amount(*low), amounts.amount(*high))
+            unbroken(&format!("{} ({} to {})", amounts.amount(*mean), amounts.amount(*low), amounts.amount(*high)))
         }
         IfEverybody::Withheld(withheld) => withheld.because.reason().to_owned(),
     }
@@ -80,11 +134,28 @@ pub(super) fn bar(part: f64) -> Markup {
 pub(super) fn reason(id: &str) -> Markup {
     html! {
         label for=(id) { "Why" }
-        input id=(id) type="text" name="reason" required maxlength="1000" placeholder="for whoever reads the history";
+        input id=(id) type="text" name="reason" required maxlength="1000" placeholder="for the history";
     }
 }
 
 /// Returns `true` if forms that change slots are shown.
 pub(super) fn may_tune(visitor: &Visitor) -> bool {
     visitor.may(Role::Tune)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_in_the_largest_unit_that_fits() {
+        let all = [0, 1_023, 1_536, 3 << 20, 5 << 30];
+        assert_eq!(all.map(bytes), ["0 bytes", "1023 bytes", "1.5 KiB", "3.0 MiB", "5.0 GiB"]);
+    }
+
+    #[test]
+    fn a_form_stands_in_the_address_with_its_characters_escaped() {
+        assert_eq!(form_path("/slots/a/arm", &[("id", "ä & b")]), "/slots/a/arm?id=%C3%A4+%26+b");
+        assert_eq!(form_path("/slots/a/rule", &Vec::<(&str, &str)>::new()), "/slots/a/rule");
+    }
 }

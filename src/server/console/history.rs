@@ -40,7 +40,7 @@ fn entry(revision: &proto::Revision, slot: &str, current: u64, may_undo: bool) -
                 div.scroll tabindex="0" {
                     table {
                         caption { "Fields that changed with revision " (number) }
-                        thead { tr { th scope="col" { "field" } th scope="col" { "before" } th scope="col" { "after" } } }
+                        thead { tr { th scope="col" { "field" } th.text scope="col" { "before" } th.text scope="col" { "after" } } }
                         tbody { @for change in &revision.diff {
                             tr { th.text scope="row" { (change.path) } td.text { (change.before) } td.text { (change.after) } }
                         } }

@@ -7,15 +7,17 @@ use axum::{
 use maud::{DOCTYPE, Markup, html};
 
 use super::visitor::Visitor;
+use crate::access::Role;
 
 /// Pages of a slot, by path and name.
-const SLOT_PAGES: [(&str, &str); 8] = [
+const SLOT_PAGES: [(&str, &str); 9] = [
     ("", "Now"),
     ("arms", "Arms"),
     ("segments", "For whom"),
     ("series", "Over time"),
     ("change", "Change"),
     ("rules", "Rules"),
+    ("compare", "Compare"),
     ("try", "Try it"),
     ("history", "History"),
 ];
@@ -79,10 +81,12 @@ impl<'a> ConsolePage<'a> {
                     header.top {
                         nav aria-label="Main" {
                             a.brand href="/" { "Slotwise" }
-                            @if visitor.is_some() {
+                            @if let Some(visitor) = visitor {
                                 a href="/" { "Slots" }
                                 a href="/decisions" { "Decision" }
+                                a href="/simulations" { "Simulations" }
                                 a href="/system" { "System" }
+                                @if visitor.may(Role::Admin) { a href="/keys" { "Keys" } }
                             }
                         }
                         @match visitor.map(Visitor::name) {
@@ -94,8 +98,8 @@ impl<'a> ConsolePage<'a> {
                             }
                             Some(None) => {
                                 p.banner {
-                                    "No keys: whoever reaches this port can change everything. "
-                                    code { "slotwise keys create" } " makes the first one."
+                                    "No keys: everybody who reaches this port can change everything. "
+                                    a href="/keys" { "Create the first key" } "."
                                 }
                             }
                             None => {}

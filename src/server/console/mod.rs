@@ -2,39 +2,51 @@
 //!
 //! * `session`, `visitor`: who looks, by a key that was given in a form.
 //! * `layout`: what all pages have in common. `fields`: texts and forms that several pages share.
-//! * `slots`, `now`, `arms`, `segments`, `series`, `history`, `rules`, `change`, `decision`, `try_it`, `system`: a page each.
-//! * `actions`: the changes that pages make. `draft`: those of controls, as their form has them.
+//! * `slots`, `now`, `arms`, `segments`, `series`, `history`, `rules`, `change`, `compare`, `decision`, `try_it`, `simulations`, `system`,
+//!   `keys`: a page each. `latest` and `compare_result` are parts of pages.
+//! * `actions`: the changes that pages make. `draft`, `arm_form` and `arm_draft`: those of controls and of arms, as their forms have them.
+//! * `comparisons`: comparisons that run on while their page is looked at. `attributes`: features as lines of text.
 //! * `draw`: the charts of these pages.
 //!
 //! Invariants:
 //!
-//! * A page can do nothing that the API cannot: changes are the API's own calls, with the visitor as their caller.
+//! * A page can do nothing that the API cannot: changes are the API's own calls, with the visitor as their caller. Keys, which the API
+//!   does not have, are changed by the functions of the command line.
 //! * Every page works without a script. The script only refreshes numbers, and no request leaves the host.
 //! * Every text is escaped as it is written.
 //! * A change comes from a page of this host, by the headers `Origin` and `Sec-Fetch-Site`. One layer checks it for all routes.
 //!
-//! Deliberately not here: what a figure says (`engine`), and simulations.
+//! Deliberately not here: what a figure says (`engine`), and running simulations.
 
 mod actions;
+mod arm_draft;
+mod arm_form;
 mod arms;
+mod attributes;
 mod change;
+mod compare;
+mod compare_result;
+mod comparisons;
 mod decision;
 mod draft;
 mod draw;
 mod fields;
 mod history;
+mod keys;
+mod latest;
 mod layout;
 mod now;
 mod rules;
 mod segments;
 mod series;
 mod session;
+mod simulations;
 mod slots;
 mod system;
 mod try_it;
 mod visitor;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Router,
@@ -43,7 +55,7 @@ use axum::{
     routing::{get, post},
 };
 
-use self::session::Sessions;
+use self::{comparisons::Comparisons, rules::RuleCounts, session::Sessions};
 use super::access::AccessControl;
 use crate::{access::KeyStore, chart, wire::Api};
 
@@ -66,13 +78,25 @@ struct Console {
     access: AccessControl,
     keys: KeyStore,
     sessions: Sessions,
+    comparisons: Comparisons,
+    rule_counts: RuleCounts,
+    /// Folder of the simulator's pages.
+    simulations: Option<PathBuf>,
 }
 
 type SharedConsole = Arc<Console>;
 
 /// Returns the pages of the console.
-pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore) -> Router {
-    let console = Arc::new(Console { api, access, keys, sessions: Sessions::default() });
+pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore, simulations: Option<PathBuf>) -> Router {
+    let console = Arc::new(Console {
+        api,
+        access,
+        keys,
+        sessions: Sessions::default(),
+        comparisons: Comparisons::default(),
+        rule_counts: RuleCounts::default(),
+        simulations,
+    });
     Router::new()
         .route("/", get(slots::page))
         .route("/new", get(slots::new_page).post(actions::create))
@@ -80,10 +104,15 @@ pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore) -> Router 
         .route("/sign-out", post(session::sign_out))
         .route("/slots/{slot}", get(now::page))
         .route("/slots/{slot}/arms", get(arms::page))
+        .route("/slots/{slot}/arm", get(arm_form::page).post(arm_form::change))
+        .route("/slots/{slot}/arm/remove", post(arm_form::remove))
         .route("/slots/{slot}/segments", get(segments::page))
         .route("/slots/{slot}/series", get(series::page))
         .route("/slots/{slot}/change", get(change::page).post(actions::apply))
-        .route("/slots/{slot}/rules", get(rules::page))
+        .route("/slots/{slot}/rules", get(rules::page).post(rules::change))
+        .route("/slots/{slot}/rule", get(rules::rule_page).post(rules::apply_rule))
+        .route("/slots/{slot}/compare", get(compare::page).post(compare::begin))
+        .route("/slots/{slot}/compare/stop", post(compare::stop))
         .route("/slots/{slot}/history", get(history::page))
         .route("/slots/{slot}/try", get(try_it::page))
         .route("/slots/{slot}/availability", post(actions::availability))
@@ -92,7 +121,11 @@ pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore) -> Router 
         .route("/slots/{slot}/reset", post(actions::reset))
         .route("/slots/{slot}/delete", post(actions::delete))
         .route("/decisions", get(decision::page))
+        .route("/simulations", get(simulations::page))
+        .route("/simulations/{file}", get(simulations::file))
         .route("/system", get(system::page))
+        .route("/keys", get(keys::page).post(keys::create))
+        .route("/keys/revoke", post(keys::revoke))
         .route("/console.css", get(async || asset("text/css; charset=utf-8", format!("{}{STYLE}", chart::STYLE))))
         .route("/console.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT.to_owned())))
         .route("/icon.svg", get(async || asset("image/svg+xml", ICON.to_owned())))
@@ -109,7 +142,8 @@ pub(super) async fn problem_page(code: StatusCode, message: &str) -> axum::respo
 /// Adds the headers that keep a page to itself.
 async fn guard(mut response: axum::response::Response) -> axum::response::Response {
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // A page of the simulator has a policy of its own, which is stricter.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

@@ -5,7 +5,8 @@ use maud::{Markup, html};
 
 use super::{
     SharedConsole,
-    fields::{badge, bar, lift_text, may_tune, percent, reason},
+    fields::{badge, lift_text, may_tune, meanings, percent, reason, share, unbroken},
+    latest::{DECISIONS, last_decisions},
     layout::{ConsolePage, slot_path},
     visitor::{PageResult, Visitor},
 };
@@ -14,10 +15,24 @@ use crate::{
     chart::number::count,
     engine::{AmountFormat, SlotReport, SlotView, report},
     node::run_long,
+    wire::proto::{ListDecisionsRequest, insight_service_server::InsightService as _},
 };
 
 /// Number of arms that the page lists.
 const ARMS: usize = 50;
+
+/// Meanings of the page's figures.
+const MEANINGS: [(&str, &str); 6] = [
+    ("earned per 1,000 decisions", "Rewards that came so far, by the weights of the goal."),
+    (
+        "against the holdout",
+        "Shoppers who get what the policy chooses against those who always get the baseline. The interval holds however often you look.",
+    ),
+    ("cost of exploring", "Expected reward that is given up to learn, in place of always showing the best guess."),
+    ("at most to gain by another arm", "If this is small, it hardly matters any more which arm is shown."),
+    ("share of showings", "Part of everything that was shown."),
+    ("chance best", "Probability that the arm earns most if everybody got it."),
+];
 
 fn money(report: &SlotReport, amounts: &AmountFormat) -> Markup {
     let plain = AmountFormat { percent: false, currency: amounts.currency.clone() };
@@ -75,18 +90,19 @@ fn arms(view: &SlotView, report: &SlotReport, visitor: &Visitor) -> Markup {
                     @for arm in report.arms.iter().take(ARMS) {
                         tr {
                             th.text scope="row" { (arm.arm) @if !arm.available { " (off)" } }
-                            td { (bar(arm.share)) " " (percent(arm.share)) }
+                            td { (share(arm.share)) }
                             td { (count(arm.shown)) }
                             td { (percent(arm.chance_best)) }
                             @if may_tune(visitor) {
-                                td.text {
+                                td.text { details {
+                                    summary aria-label=(format!("{} {}", if arm.available { "Pause" } else { "Resume" }, arm.arm)) { (if arm.available { "Pause" } else { "Resume" }) }
                                     form.inline method="post" action=(slot_path(id, "availability")) {
                                         input type="hidden" name="arm" value=(arm.arm);
                                         input type="hidden" name="available" value=(if arm.available { "false" } else { "true" });
                                         input type="text" name="reason" required maxlength="1000" placeholder="why" aria-label=(format!("Why {}", arm.arm));
-                                        button.quiet type="submit" { (if arm.available { "Pause" } else { "Resume" }) }
+                                        button.quiet type="submit" { (if arm.available { "Pause it" } else { "Resume it" }) }
                                     }
-                                }
+                                } }
                             }
                         }
                     }
@@ -121,25 +137,35 @@ pub(super) async fn page(
     let now_us = console.now_us()?;
     let report = run_long(view.arms.names().len(), || report(&view.at(now_us)));
     let amounts = AmountFormat::of_report(&report);
+    let newest = ListDecisionsRequest { slot_id: slot.clone(), count: DECISIONS };
+    let newest = console.api.list_decisions(visitor.call(newest)).await;
     let content = html! {
         div #summary data-live {
             (badge(report.status.stage))
-            p.sentence aria-live="polite" { (report.status.sentence) }
+            p.sentence aria-live="polite" { (unbroken(&report.status.sentence)) }
             @for alert in &report.alerts { p.problem { (alert.sentence) ". " (alert.advice) "." } }
             (money(&report, &amounts))
+            (meanings(&MEANINGS))
             @if report.counters.decisions == 0 { (waiting(&slot, &visitor)) }
             @if let Some(text) = not_counted(&report) { p.hint { (text) } }
         }
         h2 { "Arms" }
         div #arms data-live { (arms(&view, &report, &visitor)) }
-        p.hint { "Revision " (report.revision) "." }
         @if may_tune(&visitor) { div.columns { (safe_choice(&view)) } }
+        h2 { "Last decisions" }
+        div #decisions data-live {
+            @match &newest {
+                Ok(found) => { (last_decisions(&found.get_ref().decisions, &visitor)) }
+                Err(why) => { p.problem { (why.message()) } }
+            }
+        }
+        p.hint { "Revision " (report.revision) "." }
     };
     let same = format!("slotwise report {slot}");
     Ok(ConsolePage::new(&slot)
         .visitor(&visitor)
         .slot(&slot, "")
         .same_by(same)
-        .same_by("POST /v1/GetSlotReport")
+        .same_by("POST /v1/GetSlotReport, /v1/ListDecisions")
         .show(&content))
 }

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::{
     SharedConsole,
-    fields::{bar, counted, lift_text, percent},
+    fields::{counted, lift_text, meanings, percent, share, unbroken},
     layout::ConsolePage,
     visitor::{PageResult, Visitor},
 };
@@ -31,10 +31,10 @@ fn table(of: &FeatureSegments, amounts: &AmountFormat) -> Markup {
                             tr {
                                 th.text scope="row" { @if i == 0 { (value.value.as_deref().unwrap_or("(others)")) } }
                                 td.text { (arm.arm) }
-                                td { (bar(arm.share)) " " (percent(arm.share)) }
+                                td { (share(arm.share)) }
                                 td.text {
                                     @match arm.if_everybody {
-                                        Some((mean, low, high)) => { (amounts.amount(mean)) " (" (amounts.amount(low)) " to " (amounts.amount(high)) ")" }
+                                        Some((mean, low, high)) => { (unbroken(&format!("{} ({} to {})", amounts.amount(mean), amounts.amount(low), amounts.amount(high)))) }
                                         None => { "not enough overlap to tell" }
                                     }
                                 }
@@ -76,11 +76,18 @@ pub(super) async fn page(
                 @for (i, (value, arm)) in wants.wants.iter().enumerate() {
                     @if i > 0 { ", " } "‘" (arm) "’ for " (wants.feature) " = " (value)
                 }
-                "; together " (amounts.amount(wants.together)) ", best single arm " (amounts.amount(wants.single_mean)) "."
+                (unbroken(&format!("; together {}, best single arm {}.", amounts.amount(wants.together), amounts.amount(wants.single_mean))))
             }
         }
         div #segments data-live { @for of in &found { (table(of, &amounts)) } }
-        @if !found.is_empty() { p.hint { "Intervals hold for all values of all features at once, with 95 %." } }
+        @if !found.is_empty() {
+            p.hint { "Intervals hold for all values of all features at once, with 95 %." }
+            (meanings(&[
+                ("share", "Part of the decisions for such shoppers that showed the arm first."),
+                ("if everybody with it got it", "Reward per decision if every such shopper got the arm. Withheld where the decisions cannot tell."),
+                ("chance best", "Probability that the arm is the best for such shoppers."),
+            ]))
+        }
     };
     let title = format!("{slot}: for whom");
     let same = format!("slotwise segments {slot}");

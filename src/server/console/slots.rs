@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::{
     SharedConsole,
     draw::spark,
-    fields::{badge, counted, lift_text, may_tune},
+    fields::{badge, counted, lift_text, may_tune, unbroken},
     layout::{ConsolePage, slot_path},
     visitor::{PageResult, Visitor},
 };
@@ -80,7 +80,7 @@ fn show_card(SlotCard { view, report }: &SlotCard, now_us: i64) -> Markup {
             @match report {
                 Some(report) => {
                     (badge(report.status.stage))
-                    p { (report.status.sentence) }
+                    p { (unbroken(&report.status.sentence)) }
                     @if let Some(lift) = &report.lift { p.hint { (lift_text(lift, &AmountFormat::of_report(report))) } }
                 }
                 None => { p.hint { (counted(view.definition.arms.len() as u64, "arm")) "; its report is on its own page." } }
@@ -120,7 +120,7 @@ pub(super) async fn page(
             p { "A slot is a place where one of several things can be shown: an offer, a ranking, a block of an email." }
         }
         @if safe > 0 { p.problem role="status" { "The safe choice is on in " (counted(safe as u64, "slot")) "." } }
-        @if may_tune(&visitor) { p { a href="/new" { "New slot" } } }
+        @if may_tune(&visitor) { p { a.action href="/new" { "New slot" } } }
         @if all > 8 {
             form.inline method="get" action="/" role="search" {
                 label for="find" { "Find" }

@@ -5,7 +5,7 @@ use maud::html;
 use serde::Deserialize;
 
 use super::{
-    SharedConsole,
+    SharedConsole, attributes,
     decision::explanation,
     layout::{ConsolePage, slot_path},
     visitor::{PageResult, Visitor},
@@ -13,10 +13,7 @@ use super::{
 use crate::{
     access::Role,
     engine::SlotView,
-    wire::proto::{
-        DecideRequest, FeatureValue, TryDecideRequest, feature_value::Value,
-        insight_service_server::InsightService as _,
-    },
+    wire::proto::{DecideRequest, TryDecideRequest, insight_service_server::InsightService as _},
 };
 
 /// Context that is tried.
@@ -24,21 +21,6 @@ use crate::{
 pub(super) struct TryQuery {
     /// Lines of `name = value`.
     context: Option<String>,
-}
-
-/// Reads a line of a context: a number, a flag, or else a word.
-fn feature(line: &str) -> Option<(String, FeatureValue)> {
-    let (name, text) = line.split_once('=')?;
-    let (name, text) = (name.trim(), text.trim());
-    let value = match text {
-        "yes" | "true" => Value::Flag(true),
-        "no" | "false" => Value::Flag(false),
-        _ => match text.parse::<f64>() {
-            Ok(number) if number.is_finite() => Value::Number(number),
-            _ => Value::Text(text.trim_matches('"').to_owned()),
-        },
-    };
-    (!name.is_empty()).then(|| (name.to_owned(), FeatureValue { value: Some(value) }))
 }
 
 /// Context with the features that came lately, to begin with.
@@ -62,22 +44,20 @@ pub(super) async fn page(
     let text = query.context.clone().unwrap_or_else(|| example(&view));
     let (mut answer, mut wrong) = (None, None);
     if query.context.is_some() {
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let bad = lines.clone().find(|line| feature(line).is_none());
-        if let Some(bad) = bad {
-            wrong = Some(format!("'{bad}' has no name and value; write it as device = phone"));
-        } else {
-            let context = lines.filter_map(feature).collect();
-            let request = DecideRequest { slot_id: slot.clone(), context, ..DecideRequest::default() };
-            match console.api.try_decide(visitor.call(TryDecideRequest { request: Some(request) })).await {
-                Ok(response) => answer = response.into_inner().decision,
-                Err(status) => wrong = Some(status.message().to_owned()),
+        match attributes::parse(&text) {
+            Err(why) => wrong = Some(why),
+            Ok(context) => {
+                let request = DecideRequest { slot_id: slot.clone(), context, ..DecideRequest::default() };
+                match console.api.try_decide(visitor.call(TryDecideRequest { request: Some(request) })).await {
+                    Ok(response) => answer = response.into_inner().decision,
+                    Err(status) => wrong = Some(status.message().to_owned()),
+                }
             }
         }
     }
     let content = html! {
         @if let Some(wrong) = &wrong { p.problem role="alert" { (wrong) } }
-        div.columns {
+        div.columns.sided {
             form.card method="get" action=(slot_path(&slot, "try")) {
                 label for="context" { "Context of a shopper, a feature on each line" }
                 textarea #context name="context" rows="8" placeholder="device = phone" { (text) }
@@ -89,20 +69,4 @@ pub(super) async fn page(
     };
     let title = format!("{slot}: try it");
     Ok(ConsolePage::new(&title).visitor(&visitor).slot(&slot, "try").same_by("POST /v1/TryDecide").show(&content))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_a_number_a_flag_or_a_word() {
-        let of = |line: &str| feature(line).map(|(name, value)| (name, value.value.unwrap()));
-        assert_eq!(of("device = phone"), Some(("device".into(), Value::Text("phone".into()))));
-        assert_eq!(of("basket=42.5"), Some(("basket".into(), Value::Number(42.5))));
-        assert_eq!(of("member = yes"), Some(("member".into(), Value::Flag(true))));
-        assert_eq!(of("code = \"7\""), Some(("code".into(), Value::Text("7".into()))));
-        assert_eq!(of("far = inf"), Some(("far".into(), Value::Text("inf".into()))));
-        assert_eq!((of("device"), of("= x")), (None, None));
-    }
 }

@@ -118,6 +118,11 @@ impl Visitor {
         self.caller.as_ref().is_none_or(|caller| caller.has(role))
     }
 
+    /// Returns `true` if the visitor reaches every slot.
+    pub(super) fn reaches_all(&self) -> bool {
+        self.caller.as_ref().is_none_or(|caller| caller.reaches_all())
+    }
+
     /// Checks that the visitor has a role.
     pub(super) fn check(&self, role: Role) -> Result<(), PageError> {
         match &self.caller {

@@ -176,6 +176,7 @@ fn requests_about_offers(decision: &str) -> Vec<(&'static str, Value)> {
         ("GetSegments", slot.clone()),
         ("ListAlerts", slot.clone()),
         ("ListFeatures", slot.clone()),
+        ("ListDecisions", slot.clone()),
         ("ExplainDecision", json!({"slotId": "offers", "decisionId": decision})),
         ("ExplainDecision", json!({"decisionId": decision})),
         ("TryDecide", json!({"request": {"slotId": "offers"}})),

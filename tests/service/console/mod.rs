@@ -1,7 +1,13 @@
 //! The console, as a browser without a script uses it: pages, forms, sessions.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
+mod arms;
+mod compare;
+mod decisions;
 mod errors;
+mod keys;
+mod rules;
+mod simulations;
 
 use std::path::Path;
 
@@ -45,7 +51,7 @@ impl Browser {
         let (headers, body) = exchange(&self.http, &format!("{head}{cookie}"), body.as_bytes()).await;
         let status = headers.split(' ').nth(1).unwrap().parse().unwrap();
         let body = if headers.contains("transfer-encoding: chunked") { unchunked(&body) } else { body };
-        ShownPage { status, headers, page: String::from_utf8(body).unwrap() }
+        ShownPage { status, headers, page: String::from_utf8(body).unwrap().replace('\u{a0}', " ") }
     }
 
     async fn get(&self, path: &str) -> ShownPage {
@@ -85,10 +91,8 @@ fn serde_urlencoded(form: &[(&str, &str)]) -> String {
 
 /// Paths of all pages of a slot.
 fn slot_pages(slot: &str) -> Vec<String> {
-    ["", "/arms", "/segments", "/series", "/series?step=five_minutes", "/change", "/rules", "/try", "/history"]
-        .iter()
-        .map(|page| format!("/slots/{slot}{page}"))
-        .collect()
+    let pages = "|/arms|/segments|/series|/series?step=five_minutes|/change|/rules|/compare|/try|/history|/arm|/rule|/rule?effect=pin";
+    pages.split('|').map(|page| format!("/slots/{slot}{page}")).collect()
 }
 
 /// Makes decisions of shoppers with phones and with desktops, some of which click.
@@ -125,8 +129,9 @@ async fn every_page_is_shown_empty_and_with_traffic() {
     assert!(browser.get("/slots/offers").await.page.contains("Waiting for the first decision"));
     let decision = traffic(&mut clients, "offers", 60).await;
     let mut pages = slot_pages("offers");
-    pages.extend(["/".into(), "/system".into(), "/new".into(), format!("/decisions?id={decision}")]);
-    pages.push("/slots/offers/try?context=device+%3D+phone".into());
+    let others = ["/", "/system", "/new", "/keys", "/simulations", "/slots/offers/try?context=device+%3D+phone"];
+    pages.extend(others.map(str::to_owned));
+    pages.extend([format!("/decisions?id={decision}"), "/slots/offers/arm?id=a".into()]);
     for path in &pages {
         let shown = browser.get(path).await;
         assert_eq!(shown.status, 200, "{path}: {}", shown.page);
@@ -138,7 +143,7 @@ async fn every_page_is_shown_empty_and_with_traffic() {
         ] {
             assert!(shown.headers.contains(header), "{path} has no {header}");
         }
-        // Pages load from and link to this host only, and have no inline style or handler, which the policy forbids.
+        // Pages load from and link to this host only, without inline styles and handlers.
         for attribute in ["href=\"", "src=\"", "action=\""] {
             for part in shown.page.split(attribute).skip(1) {
                 assert!(part.starts_with(['/', '#']), "{path}: {attribute}{}", &part[..40]);
@@ -157,7 +162,6 @@ async fn every_page_is_shown_empty_and_with_traffic() {
     for (path, status) in [("/slots/nowhere", 404), ("/decisions?id=nonsense", 400), ("/slots/offers/nothing", 404)] {
         assert_eq!(browser.get(path).await.status, status, "{path}");
     }
-    // A page that was tried recorded nothing.
     let report = browser.get("/slots/offers").await.page;
     assert!(report.contains("<dd>60</dd>"), "{report}");
     server.stop().await;
@@ -251,11 +255,12 @@ async fn a_form_of_another_site_changes_nothing() {
         "\r\norigin: https://evil.example\r\nsec-fetch-site: cross-site",
         "\r\nsec-fetch-site: same-site",
     ] {
-        // Every route that takes a form.
-        for path in ["/new", "/sign-in", "/sign-out"] {
+        for path in ["/new", "/sign-in", "/sign-out", "/keys", "/keys/revoke"] {
             assert_eq!(browser.post_from(from, path, &form).await.status, 403, "{path}{from}");
         }
-        for page in ["change", "availability", "safe-choice", "rollback", "reset", "delete"] {
+        let pages =
+            "change availability safe-choice rollback reset delete rules rule arm arm/remove compare compare/stop";
+        for page in pages.split(' ') {
             let refused = browser.post_from(from, &format!("/slots/offers/{page}"), &form).await;
             assert_eq!(refused.status, 403, "{page}{from}: {}", refused.page);
         }
@@ -299,7 +304,6 @@ async fn with_keys_a_visitor_signs_in_and_does_what_the_key_may() {
     let cookie = signed.headers.lines().find(|line| line.starts_with("set-cookie: ")).unwrap();
     assert!(cookie.contains("httponly") && cookie.contains("samesite=strict"), "{cookie}");
     assert!(!cookie.contains(viewer.rsplit('_').next().unwrap()), "the cookie is not the key");
-    // The helper reads headers in lower case; a cookie has its own.
     let mut browser = Browser::new(&server);
     sign_in_exactly(&mut browser, &viewer).await;
     let page = browser.get("/slots/offers").await;
