@@ -51,7 +51,7 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 32] = [
+const METHODS: [(&str, Role); 39] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("RecordRewards", Role::Record),
@@ -74,6 +74,13 @@ const METHODS: [(&str, Role); 32] = [
     ("ExplainDecision", Role::View),
     ("TryDecide", Role::View),
     ("GetSystemState", Role::View),
+    ("ListDrafts", Role::View),
+    ("GetDraft", Role::View),
+    ("PreviewDraft", Role::View),
+    ("CreateDraft", Role::Tune),
+    ("ApplyDraft", Role::Tune),
+    ("DiscardDraft", Role::Tune),
+    ("ApproveDraft", Role::Approve),
     ("CreateSlot", Role::Tune),
     ("UpdateSlot", Role::Tune),
     ("UpsertArms", Role::Tune),

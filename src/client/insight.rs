@@ -145,7 +145,7 @@ fn decode_segment(segment: proto::SegmentPreview) -> Result<PreviewSegment, Fiel
     })
 }
 
-fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePreview, FieldError> {
+pub(super) fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePreview, FieldError> {
     let proto::PreviewSlotChangeResponse {
         arms,
         expected_reward_before,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    decision_record::DecisionRecord, ids::DecisionId, patch::Patch, shopper_event::ShopperEvent, subject::Subject,
+    decision_record::DecisionRecord, drafts::DraftEvent, ids::DecisionId, patch::Patch, shopper_event::ShopperEvent,
+    subject::Subject,
 };
 use crate::slot::{Arm, ArmId, ChangeReason, Definition, Schedule, SlotId, Unavailable};
 
@@ -128,6 +129,8 @@ pub enum Body {
         /// Author and reason.
         why: ChangeReason,
     },
+    /// A draft of a change took a step.
+    Draft(Box<DraftEvent>),
     /// A decision was made.
     Decided(Arc<DecisionRecord>),
     /// A reward event arrived.
@@ -154,6 +157,7 @@ impl Body {
             | Self::ArmsRemoved { slot, .. }
             | Self::AvailabilitySet { slot, .. }
             | Self::SlotReset { slot, .. } => slot,
+            Self::Draft(event) => &event.slot,
             Self::Decided(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
             Self::Shopper(_) => return None,
@@ -171,6 +175,7 @@ impl Body {
             Self::ArmsRemoved { .. } => "arms_removed",
             Self::AvailabilitySet { .. } => "availability_set",
             Self::SlotReset { .. } => "slot_reset",
+            Self::Draft(_) => "draft",
             Self::Decided(_) => "decided",
             Self::Rewarded(_) => "rewarded",
             Self::Shopper(_) => SHOPPER,
@@ -188,6 +193,7 @@ impl Body {
             | Self::ArmsRemoved { why, .. }
             | Self::AvailabilitySet { why, .. }
             | Self::SlotReset { why, .. } => Some(why),
+            Self::Draft(event) => Some(&event.why),
             Self::Decided(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
         }
     }
@@ -205,6 +211,7 @@ impl Body {
             | Self::ArmsRemoved { .. }
             | Self::AvailabilitySet { .. }
             | Self::SlotReset { .. }
+            | Self::Draft(_)
             | Self::Shopper(_) => None,
         }
     }

@@ -87,6 +87,7 @@ impl Ledger {
             | Body::ArmsUpserted { .. }
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
+            | Body::Draft(_)
             | Body::Decided(_)
             | Body::Rewarded(_)
             | Body::Shopper(_) => {}

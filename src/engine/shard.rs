@@ -127,6 +127,7 @@ impl SlotShard {
             | Body::ArmsUpserted { .. }
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
+            | Body::Draft(_)
             | Body::Decided(_)
             | Body::Rewarded(_) => {}
         }

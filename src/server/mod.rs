@@ -54,9 +54,9 @@ use crate::{
     wire::{
         Api,
         proto::{
-            DESCRIPTORS, decision_service_server::DecisionServiceServer, event_service_server::EventServiceServer,
-            feedback_service_server::FeedbackServiceServer, insight_service_server::InsightServiceServer,
-            slot_service_server::SlotServiceServer,
+            DESCRIPTORS, decision_service_server::DecisionServiceServer, draft_service_server::DraftServiceServer,
+            event_service_server::EventServiceServer, feedback_service_server::FeedbackServiceServer,
+            insight_service_server::InsightServiceServer, slot_service_server::SlotServiceServer,
         },
     },
 };
@@ -77,7 +77,8 @@ type Layers = Stack<CallLimits, Stack<AccessLayer, Stack<TraceLayer, Identity>>>
 /// Services that answer while the disk is full, including the service as a whole ("").
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
 /// Services that do not answer while the disk is full.
-const WRITERS: [&str; 3] = ["slotwise.v1.EventService", "slotwise.v1.FeedbackService", "slotwise.v1.SlotService"];
+const WRITERS: [&str; 4] =
+    ["slotwise.v1.DraftService", "slotwise.v1.EventService", "slotwise.v1.FeedbackService", "slotwise.v1.SlotService"];
 
 /// Reason why a server could not start, or had failed when it stopped.
 #[derive(Debug, thiserror::Error)]
@@ -241,6 +242,7 @@ pub async fn run(
     let web_pages = web::WebPages { pages, grpc_web: web::grpc_web(api_services(&api), &calls), console };
     let http_router = web::around(web_pages, &access, config);
     tasks.spawn(access.follow(closing.child_token()));
+    tasks.spawn(api.clone().apply_scheduled_drafts(closing.child_token()));
     if let Some(tls) = &tls {
         tasks.spawn(tls.clone().follow(closing.child_token()));
     }
@@ -327,6 +329,7 @@ fn api_services(api: &Api) -> Routes {
         .add_service(bounded!(FeedbackServiceServer::new(api.clone())))
         .add_service(bounded!(EventServiceServer::new(api.clone())))
         .add_service(bounded!(SlotServiceServer::new(api.clone())))
+        .add_service(bounded!(DraftServiceServer::new(api.clone())))
         .add_service(bounded!(InsightServiceServer::new(api.clone())))
 }
 

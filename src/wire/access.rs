@@ -12,7 +12,7 @@ use tonic::{Request, Status, metadata::MetadataMap};
 
 use super::{error, simulated::CallerKind};
 use crate::{
-    access::Caller,
+    access::{Caller, Role},
     engine::{self, Change},
     node::Node,
     slot::{SlotId, limits::ACTOR_BYTES_MAX},
@@ -29,6 +29,11 @@ impl CallAccess {
     /// Returns the access of a call.
     pub(super) fn of<T>(request: &Request<T>) -> Self {
         Self::new(request.metadata(), request.extensions().get::<Arc<Caller>>().cloned())
+    }
+
+    /// Returns the access of the service itself, when it does later what somebody was allowed to ask for.
+    pub(super) fn of_service() -> Self {
+        Self { kind: CallerKind::Real, caller: None }
     }
 
     fn new(metadata: &MetadataMap, caller: Option<Arc<Caller>>) -> Self {
@@ -59,6 +64,14 @@ impl CallAccess {
             Some(caller) if !caller.reaches(slot.as_str()) => {
                 Err(error::slot_out_of_reach(caller.principal(), slot.as_str()))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the caller has a role beside the one that the call needs.
+    pub(super) fn check_role(&self, role: Role) -> Result<(), Status> {
+        match &self.caller {
+            Some(caller) if !caller.has(role) => Err(error::role_missing(caller.principal(), role.name())),
             _ => Ok(()),
         }
     }

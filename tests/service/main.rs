@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod approvals;
 mod backups;
 mod bad_input;
 mod cli;

@@ -64,7 +64,7 @@ pub(super) use series::{SeriesDecision, SeriesReward};
 pub use shadow::ShadowCounts;
 pub use traffic_watch::{ScaledFloors, TrafficWatch, WATCHED_CLIENTS_MAX, WatchedClient};
 
-use super::{decision_record::DecisionRecord, horizons::MemoryCounts, pending::DecisionQueues};
+use super::{decision_record::DecisionRecord, drafts::DraftBook, horizons::MemoryCounts, pending::DecisionQueues};
 use crate::{
     bandit::Learner,
     slot::{Arm, ArmId, Definition, Revision},
@@ -106,6 +106,9 @@ pub struct SlotState {
     /// Counts over time.
     pub(super) series: TimeSeries,
     pub(super) pace: DecisionPace,
+    /// Changes that wait for a second person.
+    #[serde(default, skip_serializing_if = "DraftBook::is_unused")]
+    pub(super) drafts: DraftBook,
 }
 
 impl SlotState {
@@ -132,6 +135,7 @@ impl SlotState {
             evaluation: Arc::default(),
             series: TimeSeries::default(),
             pace: DecisionPace::default(),
+            drafts: DraftBook::default(),
         }
     }
 
@@ -171,6 +175,7 @@ impl SlotState {
             evaluation: Arc::clone(&self.evaluation),
             series: self.series.clone(),
             pace: self.pace,
+            drafts: self.drafts.clone(),
         }
     }
 

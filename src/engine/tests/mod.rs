@@ -24,6 +24,7 @@ mod changes;
 mod clicks;
 mod controls;
 mod decisions;
+mod drafts;
 mod evaluation;
 mod everybody;
 mod horizons;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Decoded, SkippedEvent,
     decode_slot::{decode_arms, decode_definition, decode_schedule},
+    draft::decode_draft,
     error::DecodeError,
     log,
     numbers::Numbered as _,
@@ -79,6 +80,7 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
         In::SlotReset(log::SlotReset { slot_id: slot, reason, author }) => {
             Body::SlotReset { slot: parse_slot_id(&slot)?, why: why(author, reason) }
         }
+        In::Draft(draft) => Body::Draft(Box::new(decode_draft(draft, actor.clone())?)),
         In::Decided(decided) => Body::Decided(Arc::new(decode_decided(decided)?)),
         In::Rewarded(rewarded) => Body::Rewarded(Box::new(decode_rewarded(rewarded)?)),
         In::Shopper(event) => Body::Shopper(Arc::new(decode_shopper(event)?)),

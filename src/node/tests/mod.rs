@@ -14,7 +14,7 @@ use faulty_journal::{CommitFault, FaultyJournal};
 
 use super::*;
 use crate::{
-    engine::{EventStatus, Request, Subject},
+    engine::{Change, EventStatus, Request, Subject},
     journal::{AppendError, LossPolicy, ReadError, Record, RecordHandler, RecordRange},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind},
 };

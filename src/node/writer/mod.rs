@@ -1,6 +1,7 @@
 //! The one thread that writes: commits batches, applies them, publishes what changed.
 
 mod changes;
+mod drafts;
 mod publish;
 mod rewards;
 mod shoppers;
@@ -47,7 +48,8 @@ pub enum ChangeFailure {
     Write(#[from] WriteError),
 }
 
-pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand, Drafted};
+pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand};
+pub(super) use drafts::DraftStepCommand;
 pub(super) use shoppers::ItemArms;
 use shoppers::{WaitingShoppers, answer_shoppers};
 
@@ -180,6 +182,7 @@ impl Writer {
             None => {}
             Some(SoloCommand::Change(change)) => self.change(*change),
             Some(SoloCommand::ChangeEach(change)) => self.change_each(*change),
+            Some(SoloCommand::DraftStep(step)) => self.step_draft(*step),
             Some(SoloCommand::Draft(draft)) => self.answer_draft(*draft),
             Some(SoloCommand::Settle(reply)) => drop(reply.send(())),
         }
@@ -332,7 +335,8 @@ impl Writer {
             match single {
                 SoloCommand::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
                 SoloCommand::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                // Drafts and settling need no room on the disk.
+                SoloCommand::DraftStep(step) => drop(step.reply.send(Err(ChangeFailure::Write(why.clone())))),
+                // Trials and settling need no room on the disk.
                 SoloCommand::Draft(draft) => self.answer_draft(*draft),
                 SoloCommand::Settle(reply) => drop(reply.send(())),
             }

@@ -167,6 +167,7 @@ impl Writer {
                 | Body::ArmsRemoved { .. }
                 | Body::AvailabilitySet { .. }
                 | Body::SlotReset { .. }
+                | Body::Draft(_)
                 | Body::Decided(_)
                 | Body::Rewarded(_) => false,
             };

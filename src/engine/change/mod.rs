@@ -1,17 +1,23 @@
 //! Planning of a change: from a requested change of a slot to an event, or to the reason why it cannot be made.
 
+mod approval;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{
+    drafts::DraftRefusal,
     event::{Availability, Body},
     ownership::{ArmDraft, keep_operations},
     patch::Patch,
     slot_state::{AVAILABILITY, SlotState, upsert_arms},
     state::State,
 };
+pub(super) use approval::change_names;
+use approval::check_approval;
+
 use crate::slot::{
     Actor, Arm, ArmId, Baseline, ChangeReason, Controls, Definition, FieldError, SlotId,
     limits::{
@@ -89,9 +95,23 @@ pub enum ChangeError {
     /// The service or the slot is full.
     #[error("{0}")]
     Full(String),
+    /// A second person must approve the change.
+    #[error(
+        "the slot '{slot}' demands that a second person approves changes of {}: create a draft (CreateDraft, slotwise drafts create), which somebody with the role approve approves",
+        changes.join(", ")
+    )]
+    NeedsApproval {
+        /// The slot.
+        slot: SlotId,
+        /// Names of the changes that need approval.
+        changes: Vec<String>,
+    },
+    /// A step of a draft cannot be made.
+    #[error(transparent)]
+    Draft(#[from] DraftRefusal),
 }
 
-fn check_why(why: &ChangeReason) -> Result<(), FieldError> {
+pub(super) fn check_why(why: &ChangeReason) -> Result<(), FieldError> {
     let Actor { principal, origin, request_id } = &why.actor;
     for (field, text, most) in [
         ("reason", &why.reason, REASON_BYTES_MAX),
@@ -107,8 +127,23 @@ fn check_why(why: &ChangeReason) -> Result<(), FieldError> {
     Ok(())
 }
 
-/// Returns the event that makes `change`, or `None` if the slot is already so.
+/// Returns the event that makes `change`, or `None` if the slot is already so. A change that a second person must approve
+/// is refused.
 pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Body>, ChangeError> {
+    let planned = plan_unapproved(state, slot, change, why)?;
+    if let Some(body) = &planned {
+        check_approval(state, slot, body, why)?;
+    }
+    Ok(planned)
+}
+
+/// Returns the event that makes `change`, or `None` if the slot is already so, whether or not it needs approval.
+pub fn plan_unapproved(
+    state: &State,
+    slot: &SlotId,
+    change: Change,
+    why: &ChangeReason,
+) -> Result<Option<Body>, ChangeError> {
     check_why(why)?;
     let why = why.clone();
     if let Change::Create(definition) = change {
