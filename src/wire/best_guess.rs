@@ -24,7 +24,7 @@ impl Api {
         let access = CallAccess::of(&request);
         let node = self.node()?;
         let decoded = decode::request(request.into_inner()).map_err(|why| error::field(&why))?;
-        let DecodedRequest { request, ignored_features } = decoded;
+        let DecodedRequest { request, ignored_features, baseline_on_overload: _ } = decoded;
         access.check_request(node, &request)?;
         let answer: Answer = node.best_guess(request).map_err(|why| error::decide(&why))?;
         Ok(DecideResponse { decision_id: String::new(), ignored_features, ..encode::answer(answer) })

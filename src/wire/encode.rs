@@ -160,6 +160,7 @@ pub(crate) fn request(request: &Request) -> proto::DecideRequest {
         request_id: request.request_id.clone().unwrap_or_default(),
         consent: encode_enum(request.consent),
         explain: request.explain,
+        baseline_on_overload: false,
     }
 }
 
