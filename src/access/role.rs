@@ -100,6 +100,9 @@ pub fn role_of_method(method: &str) -> Option<Role> {
 
 /// Returns the method of the API that answers a call of another protocol, by its path, or `None` for another path.
 fn method_of_protocol(path: &str) -> Option<&'static str> {
+    if ["/v1/events/cloudevents", "/v1/events/segment"].contains(&path) {
+        return Some("RecordEvents");
+    }
     if let Some(rest) = path.strip_prefix("/ofrep/v1/evaluate/flags") {
         return (rest.is_empty() || rest.starts_with('/')).then_some("Decide");
     }
@@ -133,10 +136,10 @@ pub fn requirement(path: &str) -> Option<Role> {
     if let Some(rest) = path.strip_prefix("/slotwise.v1.") {
         return method(rest.split_once('/').map_or("", |(_, name)| name));
     }
-    if let Some(name) = path.strip_prefix("/v1/") {
+    if let Some(name) = method_of_protocol(path) {
         return method(name);
     }
-    if let Some(name) = method_of_protocol(path) {
+    if let Some(name) = path.strip_prefix("/v1/") {
         return method(name);
     }
     if path.starts_with("/grpc.health.") {
@@ -159,6 +162,9 @@ mod tests {
             ("/readyz", None),
             ("/metrics", Some(Role::View)),
             ("/v1/Unknown", Some(Role::Admin)),
+            ("/v1/events/segment", Some(Role::Record)),
+            ("/v1/events/cloudevents", Some(Role::Record)),
+            ("/v1/events/other", Some(Role::Admin)),
             ("/ofrep/v1/evaluate/flags", Some(Role::Decide)),
             ("/ofrep/v1/evaluate/flags/offers", Some(Role::Decide)),
             ("/ofrep/v1/evaluate/flagsx", Some(Role::Admin)),

@@ -101,6 +101,7 @@ fn the_reference_of_the_configuration_is_the_program_s_own() {
     for (heading, path, start) in [
         ("Settings", "src/config/mod.rs", "pub struct Config"),
         ("`[limits]`", "src/config/limits.rs", "pub struct Limits"),
+        ("`[incoming.segment]` and `[incoming.cloudevents]`", "src/config/incoming.rs", "pub struct EventMapping"),
         ("`[profiles]`", "src/config/profiles.rs", "pub struct ProfileSettings"),
     ] {
         write!(page, "\n## {heading}\n\n| key | meaning |\n| --- | --- |\n").unwrap();
