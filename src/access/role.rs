@@ -51,7 +51,7 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 39] = [
+const METHODS: [(&str, Role); 46] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("StreamDecide", Role::Decide),
@@ -76,6 +76,13 @@ const METHODS: [(&str, Role); 39] = [
     ("ListDecisions", Role::View),
     ("TryDecide", Role::View),
     ("GetSystemState", Role::View),
+    ("ListDrafts", Role::View),
+    ("GetDraft", Role::View),
+    ("PreviewDraft", Role::View),
+    ("CreateDraft", Role::Tune),
+    ("ApplyDraft", Role::Tune),
+    ("DiscardDraft", Role::Tune),
+    ("ApproveDraft", Role::Approve),
     ("CreateSlot", Role::Tune),
     ("UpdateSlot", Role::Tune),
     ("CloneSlot", Role::Tune),
@@ -100,6 +107,9 @@ pub fn role_of_method(method: &str) -> Option<Role> {
 
 /// Returns the method of the API that answers a call of another protocol, by its path, or `None` for another path.
 fn method_of_protocol(path: &str) -> Option<&'static str> {
+    if ["/v1/events/cloudevents", "/v1/events/segment"].contains(&path) {
+        return Some("RecordEvents");
+    }
     if let Some(rest) = path.strip_prefix("/ofrep/v1/evaluate/flags") {
         return (rest.is_empty() || rest.starts_with('/')).then_some("Decide");
     }
@@ -133,10 +143,10 @@ pub fn requirement(path: &str) -> Option<Role> {
     if let Some(rest) = path.strip_prefix("/slotwise.v1.") {
         return method(rest.split_once('/').map_or("", |(_, name)| name));
     }
-    if let Some(name) = path.strip_prefix("/v1/") {
+    if let Some(name) = method_of_protocol(path) {
         return method(name);
     }
-    if let Some(name) = method_of_protocol(path) {
+    if let Some(name) = path.strip_prefix("/v1/") {
         return method(name);
     }
     if path.starts_with("/grpc.health.") {
@@ -159,6 +169,9 @@ mod tests {
             ("/readyz", None),
             ("/metrics", Some(Role::View)),
             ("/v1/Unknown", Some(Role::Admin)),
+            ("/v1/events/segment", Some(Role::Record)),
+            ("/v1/events/cloudevents", Some(Role::Record)),
+            ("/v1/events/other", Some(Role::Admin)),
             ("/ofrep/v1/evaluate/flags", Some(Role::Decide)),
             ("/ofrep/v1/evaluate/flags/offers", Some(Role::Decide)),
             ("/ofrep/v1/evaluate/flagsx", Some(Role::Admin)),

@@ -11,6 +11,7 @@ mod completions;
 mod demo;
 mod doctor;
 pub mod document;
+mod drafts;
 mod environment;
 mod events;
 mod explain;
@@ -56,6 +57,8 @@ enum Command {
     Demo(demo::Demo),
     /// Create, change and read slots.
     Slots(slots::SlotsArguments),
+    /// Create, approve and apply changes that need a second person.
+    Drafts(drafts::DraftsArguments),
     /// Print the report of a slot: its arms, their rewards and their chances.
     Report(report::Report),
     /// Print counts, values and rewards of a slot over time.
@@ -169,6 +172,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Serve(serve) => serve.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Slots(slots) => slots.run().await,
+        Command::Drafts(drafts) => drafts.run().await,
         Command::Report(report) => report.run().await,
         Command::Series(series) => series.run().await,
         Command::Segments(segments) => segments.run().await,

@@ -5,15 +5,16 @@
 //! the same call again makes the rest of the change. The last part sets the order of the arms, removes arms, and sets
 //! every field that names arms.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use prost::Message as _;
 use prost_types::FieldMask;
 
 use super::{connection::Client, error::ClientError};
 use crate::{
-    slot::{Arm, ArmId, Baseline, ChangeReason, Definition},
+    slot::{Arm, Baseline, ChangeReason, Definition},
     wire::{
+        drafts::changed_arms,
         encode_slot as encode,
         proto::{self, CreateSlotRequest, UpdateSlotRequest, UpsertArmsRequest},
     },
@@ -56,32 +57,13 @@ pub(super) fn split_arms(arms: Vec<proto::Arm>) -> Vec<Vec<proto::Arm>> {
     parts
 }
 
-/// Returns the message of a changed arm. Fields that operations own are unset if they have the current value.
-fn changed_arm(wanted: &Arm, now: Option<&Arm>) -> proto::Arm {
-    let mut message = encode::arm(wanted);
-    let Some(now) = now else { return message };
-    // The service keeps an arm that is given with nothing but its id.
-    let bare = wanted.attributes.is_empty() && wanted.payload.is_none();
-    if (wanted.available, wanted.because) == (now.available, now.because) && !bare {
-        message.available = None;
-        message.unavailable_because = proto::UnavailableBecause::Unspecified.into();
-    }
-    message.schedule = (wanted.schedule != now.schedule).then(|| encode::schedule(wanted.schedule));
-    message
-}
-
 /// Returns the slot and the mask of the request that turns `current` into `wanted`. Unchanged arms are given by their
 /// ids only.
 pub(super) fn update_from(current: &Definition, wanted: &Definition, revision: u64) -> (proto::Slot, FieldMask) {
-    let known: HashMap<&ArmId, &Arc<Arm>> = current.arms.iter().map(|arm| (&arm.id, arm)).collect();
-    let arm = |arm: &Arc<Arm>| match known.get(&arm.id) {
-        Some(now) if *now == arm => proto::Arm { arm_id: arm.id.to_string(), ..proto::Arm::default() },
-        now => changed_arm(arm, now.map(AsRef::as_ref)),
-    };
     let mut slot = encode::settings(wanted, revision);
     let mut paths: Vec<String> = SETTINGS.map(str::to_owned).to_vec();
     if current.arms != wanted.arms {
-        slot.arms = wanted.arms.iter().map(arm).collect();
+        slot.arms = changed_arms(current, wanted);
         paths.push("arms.arm_id".to_owned());
     }
     (slot, FieldMask { paths })

@@ -15,9 +15,10 @@ use crate::{
     wire::{
         SIMULATED,
         proto::{
-            decision_service_client::DecisionServiceClient, event_service_client::EventServiceClient,
-            feedback_service_client::FeedbackServiceClient, insight_service_client::InsightServiceClient,
-            privacy_service_client::PrivacyServiceClient, slot_service_client::SlotServiceClient,
+            decision_service_client::DecisionServiceClient, draft_service_client::DraftServiceClient,
+            event_service_client::EventServiceClient, feedback_service_client::FeedbackServiceClient,
+            insight_service_client::InsightServiceClient, privacy_service_client::PrivacyServiceClient,
+            slot_service_client::SlotServiceClient,
         },
     },
 };
@@ -87,6 +88,7 @@ pub struct Client {
     pub(super) feedback: FeedbackServiceClient<Transport>,
     pub(super) events: EventServiceClient<Transport>,
     pub(super) slots: SlotServiceClient<Transport>,
+    pub(super) drafts: DraftServiceClient<Transport>,
     pub(super) insight: InsightServiceClient<Transport>,
     pub(super) privacy: PrivacyServiceClient<Transport>,
 }
@@ -141,6 +143,7 @@ impl Client {
             feedback: FeedbackServiceClient::new(transport.clone()),
             events: EventServiceClient::new(transport.clone()),
             slots: SlotServiceClient::new(transport.clone()),
+            drafts: DraftServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             insight: InsightServiceClient::new(transport.clone()),
             privacy: PrivacyServiceClient::new(transport),
         })

@@ -145,7 +145,7 @@ fn decode_segment(segment: proto::SegmentPreview) -> Result<PreviewSegment, Fiel
     })
 }
 
-fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePreview, FieldError> {
+pub(super) fn decode_preview(response: proto::PreviewSlotChangeResponse) -> Result<ChangePreview, FieldError> {
     let proto::PreviewSlotChangeResponse {
         arms,
         expected_reward_before,
@@ -253,7 +253,8 @@ fn decode_explanation(response: proto::ExplainDecisionResponse) -> Result<Decisi
         other @ (proto::Fallback::NoEligibleArm
         | proto::Fallback::SafeChoice
         | proto::Fallback::Model
-        | proto::Fallback::Deadline) => word(other.as_str_name(), "FALLBACK_"),
+        | proto::Fallback::Deadline
+        | proto::Fallback::Overload) => word(other.as_str_name(), "FALLBACK_"),
     };
     let shown = |arm: &proto::ChosenArm| ExplainedArm {
         arm: arm.arm_id.clone(),

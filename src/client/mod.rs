@@ -6,6 +6,7 @@
 //!
 //! * [`Client::decide`] and [`Client::record_rewards`] are all that a shop needs.
 //! * [`Client::create_slot`], [`Client::change_slot`] and their siblings are what `slotwise slots` is made of.
+//! * [`Client::draft_change`] and [`Client::approve_draft`] make a change that needs a second person.
 //! * [`Client::report`], [`Client::preview_slot`] and [`Client::explain_decision`] read what was learned.
 //! * [`Client::record_shopper_events`] reports what shoppers did, once for all slots.
 //! * [`Client::export_subject`] and [`Client::forget_subject`] answer what a person may ask of a shop.
@@ -79,6 +80,7 @@
 mod address;
 mod changes;
 mod connection;
+mod drafts;
 mod error;
 mod events;
 mod figures;
@@ -90,6 +92,7 @@ mod traffic;
 
 pub use address::target_url;
 pub use connection::{CallInterceptor, CallOptions, Client};
+pub use drafts::{SlotDraftDetails, SlotDraftSummary};
 pub use error::ClientError;
 pub use events::{EventLine, EventOutcome, EventReport, EventReward, ReportedItem};
 pub use figures::{PeriodReport, PolicyBaselines, PolicyComparisonResult, ReportPeriod, SeriesPoint, SeriesSplit};

@@ -17,6 +17,10 @@ pub struct Limits {
     /// Open calls of all connections; further ones are refused. Health checks are not counted.
     #[serde(deserialize_with = "positive")]
     pub calls: usize,
+    /// Open calls that read: reports, explanations, previews, slots. Further ones are refused, and a few are worked on
+    /// at a time, so that decisions do not wait behind them.
+    #[serde(deserialize_with = "positive")]
+    pub reads: usize,
     /// Bytes of requests that have begun to arrive and are not answered; further ones are refused.
     #[serde(deserialize_with = "positive")]
     pub bytes_in_flight: usize,
@@ -46,6 +50,7 @@ impl Default for Limits {
             connections: 1_024,
             streams_per_connection: 256,
             calls: 2_048,
+            reads: 256,
             bytes_in_flight: 64 * 1024 * 1024,
             header_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_mins(1),

@@ -1,6 +1,7 @@
 //! Settings of a server. Each setting has a default, and a file may set any of them.
 
 mod address;
+mod incoming;
 mod limits;
 mod profiles;
 
@@ -14,6 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::Error as _};
 
 pub use address::Address;
+pub use incoming::{EventMapping, IncomingEvents};
 pub use limits::Limits;
 pub use profiles::ProfileSettings;
 
@@ -84,6 +86,8 @@ pub struct Config {
     pub limits: Limits,
     /// Settings of the profiles that shopper events make.
     pub profiles: ProfileSettings,
+    /// Ways from the events of other systems to shopper events.
+    pub incoming: IncomingEvents,
 }
 
 /// The table `[tls]` of the configuration: files in PEM. They are read again when they change.
@@ -129,6 +133,7 @@ impl Default for Config {
             insecure_public: false,
             limits: Limits::default(),
             profiles: ProfileSettings::default(),
+            incoming: IncomingEvents::default(),
             log: "info".into(),
             log_format: LogFormat::default(),
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    decision_record::DecisionRecord, ids::DecisionId, patch::Patch, shopper_event::ShopperEvent, subject::Subject,
+    decision_record::DecisionRecord, drafts::DraftEvent, ids::DecisionId, patch::Patch, shopper_event::ShopperEvent,
+    subject::Subject,
 };
 use crate::slot::{Arm, ArmId, ChangeReason, Definition, Schedule, SlotId, Unavailable};
 
@@ -148,6 +149,8 @@ pub enum Body {
         /// Author and reason.
         why: ChangeReason,
     },
+    /// A draft of a change took a step.
+    Draft(Box<DraftEvent>),
     /// A decision was made, or a deferred one was confirmed.
     Decided(Arc<DecisionRecord>),
     /// A decision was made that counts only once it is confirmed.
@@ -190,6 +193,7 @@ impl Body {
             | Self::LearningCopied { slot, .. }
             | Self::ArmReset { slot, .. }
             | Self::SlotReset { slot, .. } => slot,
+            Self::Draft(event) => &event.slot,
             Self::Decided(decided) | Self::Deferred(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
             Self::Shopper(_) | Self::SubjectForgotten(_) => return None,
@@ -209,6 +213,7 @@ impl Body {
             Self::SlotReset { .. } => "slot_reset",
             Self::LearningCopied { .. } => LEARNING_COPIED,
             Self::ArmReset { .. } => "arm_reset",
+            Self::Draft(_) => "draft",
             Self::Decided(_) => "decided",
             Self::Deferred(_) => DEFERRED,
             Self::Rewarded(_) => "rewarded",
@@ -230,6 +235,7 @@ impl Body {
             | Self::LearningCopied { why, .. }
             | Self::ArmReset { why, .. }
             | Self::SlotReset { why, .. } => Some(why),
+            Self::Draft(event) => Some(&event.why),
             Self::SubjectForgotten(forgotten) => Some(&forgotten.why),
             Self::Decided(_) | Self::Deferred(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
         }
@@ -251,6 +257,7 @@ impl Body {
             | Self::LearningCopied { .. }
             | Self::ArmReset { .. }
             | Self::SubjectForgotten(_)
+            | Self::Draft(_)
             | Self::Shopper(_) => None,
         }
     }

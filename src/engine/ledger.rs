@@ -115,6 +115,7 @@ impl Ledger {
             | Body::ArmsUpserted { .. }
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
+            | Body::Draft(_)
             | Body::Decided(_)
             | Body::Deferred(_)
             | Body::LearningCopied { .. }

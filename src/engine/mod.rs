@@ -4,6 +4,7 @@
 //! * [`preview`](preview()) estimates the effect of a change from past decisions. [`recall`] explains one past
 //!   decision.
 //! * [`plan`] turns a requested [`Change`] of a slot into an event, or returns the reason why it cannot.
+//! * [`plan_draft`] does so with a step of a [`Draft`]: a change that needs a second person.
 //! * [`State::apply`] takes an [`Event`]. It is the only place where state changes.
 //! * [`snapshot`] converts a state to bytes and back. [`report`] says what was learned.
 //!
@@ -24,6 +25,8 @@ mod compare;
 mod decide;
 mod decision_record;
 mod deserializer;
+mod draft_plan;
+mod drafts;
 mod event;
 mod fading;
 mod horizons;
@@ -52,7 +55,7 @@ mod view;
 pub use answer::{EventStatus, FirstEvent, Lateness, Rejection, RewardAnswer, RewardNote, UnmatchedReason};
 pub use apply::{EventEffect, SHOWN};
 pub use arm_table::ArmTable;
-pub use change::{Change, ChangeError, StartFrom, plan, plan_start};
+pub use change::{Change, ChangeError, StartFrom, plan, plan_start, plan_unapproved};
 pub use compare::{ComparedPolicy, ComparedValue, PolicyComparison, PolicyValue};
 pub use decide::{
     CandidateExplanation, DecideOptions, Decision, Explanation, RecalledExplanation, Request, RequestCandidate, decide,
@@ -61,6 +64,8 @@ pub use decide::{
 pub use decision_record::{
     ChosenArm, DecisionRecord, ExcludedCandidate, Fallback, Reason, SCORED_MAX, ScoredCandidate,
 };
+pub use draft_plan::{DraftRequest, plan_draft};
+pub use drafts::{Draft, DraftContent, DraftEvent, DraftRefusal, DraftState, DraftStep, SignedStep};
 pub use event::{
     Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, LEARNING_COPIED, RewardEvent, SHOPPER, TRAFFIC,
 };

@@ -1,8 +1,8 @@
 //! Fields that operations own: people and feeds switch them from day to day.
 //!
 //! A change that does not name such a field leaves it as it is. That holds for an update without a mask, for a file
-//! that is applied again, and for a rollback. Such fields of a slot are `safe_choice`, `mode` and `freeze_learning`.
-//! Those of an arm are its availability with the reason, and its schedule.
+//! that is applied again, and for a rollback. Such fields of a slot are `safe_choice`, `mode`,
+//! `freeze_learning` and `approval`. Those of an arm are its availability with the reason, and its schedule.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -48,6 +48,7 @@ pub(super) fn keep_controls(wanted: &mut Controls, now: &Controls) {
     wanted.safe_choice = now.safe_choice;
     wanted.mode = now.mode;
     wanted.freeze_learning = now.freeze_learning;
+    wanted.approval.clone_from(&now.approval);
 }
 
 /// Returns `wanted` with every field that operations own as it is in `now`. An arm that `now` does not have is returned

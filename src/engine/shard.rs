@@ -137,6 +137,7 @@ impl SlotShard {
             | Body::ArmsUpserted { .. }
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
+            | Body::Draft(_)
             | Body::Decided(_)
             | Body::Deferred(_)
             | Body::ArmReset { .. }

@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::{
     arm_table::ArmTable,
+    drafts::Draft,
     fading::FadedLearner,
     horizons::MemoryCounts,
     slot_state::{ArmCounters, Counters, DeferredCounts, EvaluationData, GoalSums, SlotDesign, SlotState, TimeSeries},
@@ -44,6 +45,8 @@ pub struct SlotView {
     pub position_exposures: Vec<f64>,
     /// Revisions, oldest first.
     pub revisions: Arc<Vec<Revision>>,
+    /// Drafts of changes, oldest first.
+    pub drafts: Arc<Vec<Draft>>,
     /// Compiled rules.
     pub rules: Arc<RuleBook>,
     /// Number of pending decisions.
@@ -111,6 +114,7 @@ impl SlotState {
             patience_us: self.delays.patience_us(definition.goal.window_us),
             position_exposures: self.position_exposures(),
             revisions: Arc::clone(revisions),
+            drafts: Arc::clone(self.drafts.drafts()),
             rules: Arc::clone(rules),
             pending: self.decisions.pending.len(),
             pending_bytes: self.decisions.pending.bytes(),

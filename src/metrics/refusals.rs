@@ -34,6 +34,11 @@ impl RefusalCounters {
 }
 
 impl Metrics {
+    /// Counts a request that was answered with the baseline because decisions come too fast.
+    pub fn baseline_on_overload(&self, slot: &str) {
+        self.decisions.with_label_values(&[slot, "overload"]).inc();
+    }
+
     /// Counts a reward event that was not journalled: no slot was found for it, or it was refused on arrival.
     pub fn not_journalled(&self, result: &str) {
         self.rewards.with_label_values(&["", "other", result]).inc();

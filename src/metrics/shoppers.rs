@@ -18,7 +18,7 @@ impl ShopperMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         let events = Opts::new(
             "slotwise_shopper_events_total",
-            "Shopper events by result: joined (a decision was rewarded), profile (only a profile took it), duplicate, unmatched, rejected.",
+            "Shopper events by result: joined (a decision was rewarded), profile (only a profile took it), duplicate, unmatched, rejected, unmapped (of another system, and no shopper event).",
         );
         let profiles = Opts::new(
             "slotwise_profiles",

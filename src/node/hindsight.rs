@@ -11,12 +11,8 @@ use std::sync::{
 use tokio::sync::oneshot;
 
 use super::{
-    ChangeFailure, Node, WriteError, codec,
-    queue::SoloCommand,
-    recover::workers,
-    run_long,
-    subjects::Mask,
-    writer::{DraftCommand, Drafted},
+    ChangeFailure, Node, WriteError, codec, queue::SoloCommand, recover::workers, run_long, subjects::Mask,
+    writer::DraftCommand,
 };
 use crate::{
     engine::{
@@ -75,6 +71,7 @@ pub(super) fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<Deci
         | Body::ArmsRemoved { .. }
         | Body::AvailabilitySet { .. }
         | Body::SlotReset { .. }
+        | Body::Draft(_)
         | Body::Rewarded(_)
         | Body::SubjectForgotten(_)
         | Body::LearningCopied { .. }
@@ -94,7 +91,7 @@ impl Node {
     ) -> Result<(SlotPreview, Arc<SlotView>, Arc<SlotView>), HindsightError> {
         let count = if count == 0 { PREVIEW_DECISIONS_MAX } else { count.min(PREVIEW_DECISIONS_MAX) };
         let _turn = self.previewing.lock().await;
-        let (before, after) = self.draft(slot.clone(), change).await?;
+        let (before, after) = self.try_change(slot.clone(), change).await?;
         self.settle(before.number).await;
         let preview = run_long(usize::MAX, || -> Result<SlotPreview, HindsightError> {
             let decisions = self.last_decisions(&slot, count)?;
@@ -139,7 +136,12 @@ impl Node {
         }
     }
 
-    async fn draft(&self, slot: SlotId, change: Change) -> Drafted {
+    /// Returns a slot as it is, and as it would be after a change, whether or not the change needs approval.
+    pub async fn try_change(
+        &self,
+        slot: SlotId,
+        change: Change,
+    ) -> Result<(Arc<SlotView>, Arc<SlotView>), ChangeFailure> {
         self.writable()?;
         let (reply, drafted) = oneshot::channel();
         let command = DraftCommand { slot, change, reply };

@@ -3,7 +3,7 @@
 //! * [`Node::open`] locks the data folder, loads the newest whole snapshot and applies the rest of the journal.
 //! * [`Node::decide`] runs on the caller's thread against a published view: no disk, no learning, no waiting.
 //! * [`Node::preview`] and [`Node::recall`] look back into the journal, beside the writer.
-//! * [`Node::record`] and [`Node::change`] answer when what they wrote is durable and true.
+//! * [`Node::record`], [`Node::change`] and [`Node::step_draft`] answer when what they wrote is durable and true.
 //! * One writer thread commits in batches (group commit), applies in journal order and publishes what changed.
 //! * [`Node::shutdown`] finishes what was taken, snapshots, and stops.
 //!
@@ -19,6 +19,8 @@ mod admission;
 mod answer_size;
 mod audit;
 mod backup;
+mod baselines;
+mod changes;
 mod clock;
 mod clock_doubt;
 mod codec;
@@ -94,9 +96,9 @@ pub use time::{duration_text, time_text};
 pub use writer::{ChangeFailure, RewardRequest, ShopperRequest};
 
 use crate::{
-    engine::{Change, DecisionRecord, Explanation, ProfileStore, RewardAnswer, SlotView},
+    engine::{DecisionRecord, Explanation, ProfileStore, RewardAnswer, SlotView},
     journal::{Journal, JournalReader, SqliteJournal},
-    slot::{ArmId, ChangeReason, Consent, SlotId, suggestion},
+    slot::{ArmId, Consent, SlotId, suggestion},
 };
 use clock_doubt::ClockDoubt;
 use deciding::LongCalls;
@@ -104,7 +106,7 @@ use exposures::Exposures;
 use folder::Folder;
 use logins::Logins;
 use publication::publish_all;
-use queue::{Queue, SoloCommand};
+use queue::Queue;
 use recover::{recover, workers};
 use requests::RequestIndex;
 use saver::Saver;
@@ -112,7 +114,7 @@ pub(crate) use shared::Shared;
 use shared::Stopwatch;
 use shoppers::shared_profile;
 use subjects::{KeyOfStart, Subjects, day_of};
-use writer::{ChangeCommand, ChangeEachCommand, ItemArms, Writer};
+use writer::{ItemArms, Writer};
 
 /// A decision, with the view it was made from.
 #[derive(Debug, Clone)]
@@ -303,39 +305,6 @@ impl Node {
         let pushed = self.shared.queue.push_rewards(rewards, reply, number_of);
         self.count_refusal("events", events, pushed)?;
         Ok(async { outcome.await.unwrap_or(Err(WriteError::Unanswered)) })
-    }
-
-    /// Changes a slot, or with `validate_only` says how it would look; answers with the slot as it
-    /// then is, or for a deletion as it was.
-    pub async fn change(
-        &self,
-        slot: SlotId,
-        change: Change,
-        why: ChangeReason,
-        validate_only: bool,
-    ) -> Result<Arc<SlotView>, ChangeFailure> {
-        self.writable()?;
-        let (reply, changed) = oneshot::channel();
-        let command = ChangeCommand { slot, change, why, validate_only, reply };
-        let pushed = self.shared.queue.push_single(SoloCommand::Change(Box::new(command)), None);
-        self.count_refusal("changes", 1, pushed)?;
-        changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
-    }
-
-    /// Makes the same change of one slot, or of every slot: all at once, or none; answers with the slots that it changed
-    /// and their revisions, by id.
-    pub async fn change_each(
-        &self,
-        slot: Option<SlotId>,
-        change: Change,
-        why: ChangeReason,
-    ) -> Result<Vec<(SlotId, u64)>, ChangeFailure> {
-        self.writable()?;
-        let (reply, changed) = oneshot::channel();
-        let command = ChangeEachCommand { slot, change, why, reply };
-        let pushed = self.shared.queue.push_single(SoloCommand::ChangeEach(Box::new(command)), None);
-        self.count_refusal("changes", 1, pushed)?;
-        changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }
 
     fn writable(&self) -> Result<(), WriteError> {

@@ -124,6 +124,7 @@ impl Node {
                 | Body::SubjectForgotten(_)
                 | Body::LearningCopied { .. }
                 | Body::ArmReset { .. }
+                | Body::Draft(_)
                 | Body::SlotCreated { .. }
                 | Body::SlotUpdated { .. }
                 | Body::SlotPatched { .. }

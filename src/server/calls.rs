@@ -1,10 +1,14 @@
 //! Calls: how many may be open, and how many bytes of their requests may be on their way.
 //!
+//! Calls that read (reports, explanations, previews, slots: those of the role `view`) are a plane of their own. Fewer of
+//! them may be open, and they are worked on a few at a time, so that decisions and events never wait behind reports.
+//!
 //! A request's bytes count from their arrival until its call is answered; on a stream until its next message begins,
 //! for by then the message before was taken. What does not fit is refused with `RESOURCE_EXHAUSTED` and `RetryInfo`.
 
 use std::{
     convert::Infallible,
+    num::NonZeroUsize,
     pin::Pin,
     sync::{
         Arc,
@@ -15,13 +19,20 @@ use std::{
 
 use axum::{body::Bytes, http};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Status, body::Body};
 use tower::{Layer, Service};
 
-use crate::wire::too_much;
+use crate::{
+    access::{Role, requirement},
+    wire::too_much,
+};
 
 /// Bytes before each message: whether it is compressed, and how long it is.
 const PREFIX: usize = 5;
+
+/// Calls that read and are worked on at a time, at least: one that takes long must not hold up all others.
+const READS_AT_A_TIME_MIN: usize = 2;
 
 /// Limits of the calls and bytes of all connections.
 #[derive(Debug, Clone)]
@@ -30,7 +41,11 @@ pub(super) struct CallLimits(Arc<LoadGauges>);
 #[derive(Debug)]
 struct LoadGauges {
     calls: Gauge,
+    /// Calls that read, which count among all calls too.
+    reads: Gauge,
     bytes: Gauge,
+    /// Turns of the calls that read.
+    turns: Arc<Semaphore>,
 }
 
 /// A number that may not pass its bound.
@@ -56,16 +71,31 @@ impl Gauge {
 }
 
 impl CallLimits {
-    pub(super) fn new(calls: usize, bytes: usize) -> Self {
-        Self(Arc::new(LoadGauges { calls: Gauge::new(calls), bytes: Gauge::new(bytes) }))
+    /// Creates the limits: of all calls, of those that read, and of bytes.
+    pub(super) fn new(calls: usize, reads: usize, bytes: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let turns = Arc::new(Semaphore::new(cores.max(READS_AT_A_TIME_MIN)));
+        Self(Arc::new(LoadGauges {
+            calls: Gauge::new(calls),
+            reads: Gauge::new(reads),
+            bytes: Gauge::new(bytes),
+            turns,
+        }))
     }
 
-    /// Opens a call, which counts until it is dropped. Returns `Err` if too many are open.
-    pub(super) fn open(&self) -> Result<OpenCall, Status> {
+    /// Opens a call of a path, which counts until it is dropped. Returns `Err` if too many are open.
+    pub(super) fn open(&self, path: &str) -> Result<OpenCall, Status> {
         if !self.0.calls.take(1) {
             return Err(too_much("too many calls are open; see the setting limits.calls"));
         }
-        Ok(OpenCall { counts: Arc::clone(&self.0), held: AtomicUsize::new(0) })
+        let mut call = OpenCall { counts: Arc::clone(&self.0), held: AtomicUsize::new(0), reads: false };
+        if requirement(path) == Some(Role::View) {
+            call.reads = self.0.reads.take(1);
+            if !call.reads {
+                return Err(too_much("too many calls that read are open; see the setting limits.reads"));
+            }
+        }
+        Ok(call)
     }
 }
 
@@ -102,14 +132,17 @@ where
         if request.uri().path().starts_with("/grpc.health.") {
             return Box::pin(self.inner.call(request));
         }
-        let call = match self.limits.open() {
+        let call = match self.limits.open(request.uri().path()) {
             Ok(call) => Arc::new(call),
             Err(refused) => return Box::pin(std::future::ready(Ok(refused.into_http()))),
         };
         let counted = |body| Body::new(MeteredBody { body, call: Arc::clone(&call), framing: Framing::default() });
         let answered = self.inner.call(request.map(counted));
         Box::pin(async move {
+            // The work of the call begins with the first look at its answer.
+            let turn = call.turn().await;
             let answer = answered.await;
+            drop(turn);
             // The request's body may live on, on a stream; then the call counts for as long.
             drop(call);
             answer
@@ -122,9 +155,17 @@ where
 pub(super) struct OpenCall {
     counts: Arc<LoadGauges>,
     held: AtomicUsize,
+    /// The call is one that reads.
+    reads: bool,
 }
 
 impl OpenCall {
+    /// Waits for the call's turn, which it has until what is returned is dropped. Returns `None` for a call that waits for
+    /// no turn.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        if self.reads { Arc::clone(&self.counts.turns).acquire_owned().await.ok() } else { None }
+    }
+
     /// Counts bytes that arrived. Returns `false` if there is no room for them.
     pub(super) fn hold(&self, bytes: usize) -> bool {
         let fits = self.counts.bytes.take(bytes);
@@ -138,6 +179,7 @@ impl OpenCall {
 impl Drop for OpenCall {
     fn drop(&mut self) {
         self.counts.calls.give_back(1);
+        self.counts.reads.give_back(usize::from(self.reads));
         self.counts.bytes.give_back(self.held.load(Ordering::SeqCst));
     }
 }
@@ -233,6 +275,31 @@ mod tests {
             all.chunks(piece).for_each(|bytes| framing.advance(bytes));
             assert_eq!((framing.before, framing.arriving, framing.left), (15 + 5 + 8, 105, 0), "in pieces of {piece}");
         }
+    }
+
+    #[tokio::test]
+    async fn calls_that_read_leave_room_for_decisions_and_take_turns() {
+        let limits = CallLimits::new(READS_AT_A_TIME_MIN + 64, READS_AT_A_TIME_MIN + 60, 10);
+        let report = "/slotwise.v1.InsightService/GetSlotReport";
+        let reads: Vec<OpenCall> = (0..READS_AT_A_TIME_MIN + 60).map(|_| limits.open(report).unwrap()).collect();
+        let refused = limits.open("/v1/GetSlotReport").unwrap_err();
+        assert!(refused.message().contains("limits.reads"), "{refused}");
+        let decide = limits.open("/v1/Decide").unwrap();
+        assert!(decide.turn().await.is_none(), "a decision waits for no turn");
+        let mut turns = Vec::new();
+        while let Ok(turn) = tokio::time::timeout(std::time::Duration::from_millis(50), reads[turns.len()].turn()).await
+        {
+            turns.push(turn);
+        }
+        assert!((READS_AT_A_TIME_MIN..reads.len()).contains(&turns.len()), "{} at a time", turns.len());
+        turns.pop();
+        let next = reads[turns.len()].turn();
+        assert!(
+            tokio::time::timeout(std::time::Duration::from_secs(5), next).await.is_ok(),
+            "the next one has its turn"
+        );
+        drop(reads);
+        assert!(limits.open(report).is_ok());
     }
 
     #[test]

@@ -92,10 +92,11 @@ impl HttpCalls {
         request: Request,
         answer: impl AsyncFnOnce(&HttpCall) -> Result<T, E>,
     ) -> Result<(T, OpenCall), E> {
-        let open = self.limits.open().map_err(HttpProblem::from)?;
+        let open = self.limits.open(request.uri().path()).map_err(HttpProblem::from)?;
         let (parts, body) = request.into_parts();
         let answered = async {
             let body = read(body, &open).await?;
+            let _turn = open.turn().await;
             answer(&HttpCall { parts, peer, body }).await
         };
         let late = |_| {

@@ -8,6 +8,7 @@ mod console;
 mod descriptors;
 mod features;
 mod http_call;
+mod incoming;
 mod json;
 mod ofrep;
 mod personalizer;
@@ -54,9 +55,10 @@ use crate::{
     wire::{
         Api,
         proto::{
-            DESCRIPTORS, decision_service_server::DecisionServiceServer, event_service_server::EventServiceServer,
-            feedback_service_server::FeedbackServiceServer, insight_service_server::InsightServiceServer,
-            privacy_service_server::PrivacyServiceServer, slot_service_server::SlotServiceServer,
+            DESCRIPTORS, decision_service_server::DecisionServiceServer, draft_service_server::DraftServiceServer,
+            event_service_server::EventServiceServer, feedback_service_server::FeedbackServiceServer,
+            insight_service_server::InsightServiceServer, privacy_service_server::PrivacyServiceServer,
+            slot_service_server::SlotServiceServer,
         },
     },
 };
@@ -77,7 +79,8 @@ type Layers = Stack<CallLimits, Stack<AccessLayer, Stack<TraceLayer, Identity>>>
 /// Services that answer while the disk is full, including the service as a whole ("").
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
 /// Services that do not answer while the disk is full.
-const WRITERS: [&str; 4] = [
+const WRITERS: [&str; 5] = [
+    "slotwise.v1.DraftService",
     "slotwise.v1.EventService",
     "slotwise.v1.FeedbackService",
     "slotwise.v1.PrivacyService",
@@ -234,19 +237,22 @@ pub async fn run(
     let (reporter, health_service) = tonic_health::server::health_reporter();
     let health = ServiceHealth(reporter);
     health.report(false, false).await;
-    let calls = CallLimits::new(config.limits.calls, config.limits.bytes_in_flight);
+    let calls = CallLimits::new(config.limits.calls, config.limits.reads, config.limits.bytes_in_flight);
     let admission = (AccessLayer(access.clone()), calls.clone());
     let router = grpc_router(&config.limits, admission, health_service, &api)?;
     let http_calls = HttpCalls::new(calls.clone(), config.limits.call_timeout);
     let json = json::routes(api_services(&api), http_calls.clone()).map_err(ServeError::Internal)?;
     let flags = ofrep::routes(api.clone(), http_calls.clone(), config.bulk_slots.clone());
-    let personalizer = personalizer::routes(api.clone(), http_calls);
+    let personalizer = personalizer::routes(api.clone(), http_calls.clone());
+    let events = incoming::routes(api.clone(), http_calls, Arc::clone(&metrics), config.incoming.clone());
     let pages = probes::routes(Arc::clone(&metrics), api.clone()).merge(json).merge(flags).merge(personalizer);
+    let pages = pages.merge(events);
     let keys = KeyStore::new(&config.data);
     let console = console::routes(api.clone(), access.clone(), keys, config.simulations.clone());
     let web_pages = web::WebPages { pages, grpc_web: web::grpc_web(api_services(&api), &calls), console };
     let http_router = web::around(web_pages, &access, config);
     tasks.spawn(access.follow(closing.child_token()));
+    tasks.spawn(api.clone().apply_scheduled_drafts(closing.child_token()));
     if let Some(tls) = &tls {
         tasks.spawn(tls.clone().follow(closing.child_token()));
     }
@@ -333,6 +339,7 @@ fn api_services(api: &Api) -> Routes {
         .add_service(bounded!(FeedbackServiceServer::new(api.clone())))
         .add_service(bounded!(EventServiceServer::new(api.clone())))
         .add_service(bounded!(SlotServiceServer::new(api.clone())))
+        .add_service(bounded!(DraftServiceServer::new(api.clone())))
         .add_service(bounded!(InsightServiceServer::new(api.clone())))
         .add_service(bounded!(PrivacyServiceServer::new(api.clone())))
 }

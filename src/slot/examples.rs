@@ -5,9 +5,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::{
-    Aggregation, Arm, ArmId, Baseline, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal, HeadStart,
-    JoinRule, KindRole, Learning, Mode, OnError, ProbabilityBounds, ProfileFeatures, RewardKind, Rule, Schedule,
-    SilenceRule, SlotId, Stickiness, Unavailable, WarmUp,
+    Aggregation, Approval, Arm, ArmId, Baseline, Comparand, Controls, Definition, Effect, ExplorationPreset, Goal,
+    HeadStart, JoinRule, KindRole, Learning, Mode, OnError, ProbabilityBounds, ProfileFeatures, RewardKind, Rule,
+    Schedule, SilenceRule, SlotId, Stickiness, Unavailable, WarmUp,
 };
 use crate::bandit::{ClickModel, Expansion, LinearSpec, Link, ModelSpec, Sharing};
 
@@ -60,6 +60,14 @@ fn controls_examples() -> Vec<Controls> {
         },
         Controls { subject_limit: Some(7), ..Controls::default() },
         Controls { subject_limit: Some(0), ..Controls::default() },
+        Controls { approval: Some(Approval::default()), ..Controls::default() },
+        Controls {
+            approval: Some(Approval {
+                changes: vec!["goal".into(), "controls.floor".into()],
+                draft_lifetime_us: Some(3_600_000_000),
+            }),
+            ..Controls::default()
+        },
     ];
     for features in ProfileFeatures::ALL {
         controls_examples.push(Controls { profile_features: Some(features), ..Controls::default() });

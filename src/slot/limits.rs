@@ -165,3 +165,15 @@ pub const PROFILES_MAX: usize = 1_000_000;
 pub const PROFILE_BYTES_MAX: usize = 1_024;
 /// Time without an event, microseconds, after which a session is over: the usual limit of web analytics.
 pub const SESSION_US: i64 = 30 * 60 * 1_000_000;
+/// Drafts of changes that wait in one slot. Nobody keeps an overview of more.
+pub const OPEN_DRAFTS_MAX: usize = 20;
+/// Drafts that one slot keeps, those that ended among them. The oldest that ended make way first.
+pub const DRAFTS_MAX: usize = 40;
+/// Bytes of the change of one draft, in which a few thousand arms fit. Drafts are in memory and in every snapshot.
+pub const DRAFT_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of the changes of all drafts of one service.
+pub const DRAFTS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Least lifetime of a draft, microseconds.
+pub const DRAFT_LIFETIME_US_MIN: i64 = 60 * 1_000_000;
+/// Greatest lifetime of a draft, microseconds: a season, so that a campaign can be scheduled.
+pub const DRAFT_LIFETIME_US_MAX: i64 = 90 * 24 * 3600 * 1_000_000;

@@ -6,6 +6,7 @@
 //! * [`Controls`]: exploration and audience of the slot. An unset control has its default, so a better default reaches
 //!   old slots.
 //! * [`Rule`]: a condition, and an effect on the arms that it matches.
+//! * [`Approval`]: changes for which a second person is needed.
 //! * [`Revision`]: a definition as it was after a change.
 //! * [`limits`]: a limit on every input, with its reason.
 //! * [`Named`]: one name for each value of the enumerations, for all layers.
@@ -17,6 +18,7 @@
 //!
 //! Deliberately not here: events over time, and learned state.
 
+mod approval;
 mod arm;
 mod controls;
 mod definition;
@@ -34,6 +36,9 @@ mod reward_kind;
 mod rule;
 mod size;
 
+pub use approval::{
+    APPROVAL_CHANGE, AVAILABILITY_CHANGE, Approval, DELETE_CHANGE, EMERGENCY_CHANGES, RESET_CHANGE, changes_between,
+};
 pub use arm::{Arm, Payload, Schedule, Unavailable};
 pub use controls::{
     Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, ProfileFeatures, Stickiness,

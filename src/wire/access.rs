@@ -31,6 +31,11 @@ impl CallAccess {
         Self::new(request.metadata(), request.extensions().get::<Arc<Caller>>().cloned())
     }
 
+    /// Returns the access of the service itself, when it does later what somebody was allowed to ask for.
+    pub(super) fn of_service() -> Self {
+        Self { kind: CallerKind::Real, caller: None }
+    }
+
     fn new(metadata: &MetadataMap, caller: Option<Arc<Caller>>) -> Self {
         Self { kind: CallerKind::from_metadata(metadata), caller }
     }
@@ -64,6 +69,14 @@ impl CallAccess {
             Some(caller) if !caller.reaches(slot.as_str()) => {
                 Err(error::slot_out_of_reach(caller.principal(), slot.as_str()))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that the caller has a role beside the one that the call needs.
+    pub(super) fn check_role(&self, role: Role) -> Result<(), Status> {
+        match &self.caller {
+            Some(caller) if !caller.has(role) => Err(error::role_missing(caller.principal(), role.name())),
             _ => Ok(()),
         }
     }

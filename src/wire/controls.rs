@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     bandit::Policy,
-    slot::{ArmId, Baseline, Controls, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp, shorten_key},
+    slot::{Approval, ArmId, Baseline, Controls, HeadStart, Mode, ProbabilityBounds, Stickiness, WarmUp, shorten_key},
 };
 
 pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<Controls> {
@@ -34,6 +34,7 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<
         subject_limit,
         experiment,
         profile_features,
+        approval,
     } = controls.unwrap_or_default();
     let bounds = |(arm, proto::ProbabilityBounds { floor, ceiling }): (String, proto::ProbabilityBounds)| {
         Ok((
@@ -69,7 +70,14 @@ pub(super) fn decode_controls(controls: Option<proto::Controls>) -> FieldResult<
         subject_limit,
         experiment: experiment.filter(|experiment| !experiment.is_empty()),
         profile_features: decode_enum("controls.profile_features", profile_features)?,
+        approval: approval.map(decode_approval).transpose()?,
     })
+}
+
+fn decode_approval(approval: proto::Approval) -> FieldResult<Approval> {
+    let proto::Approval { changes, draft_lifetime } = approval;
+    let lifetime = draft_lifetime.map(|time| decode_duration("controls.approval.draft_lifetime", time));
+    Ok(Approval { changes, draft_lifetime_us: lifetime.transpose()? })
 }
 
 fn decode_mode(mode: proto::Mode) -> Option<Mode> {
@@ -137,6 +145,7 @@ pub(crate) fn encode_controls(controls: &Controls) -> proto::Controls {
         subject_limit,
         experiment,
         profile_features,
+        approval,
     } = controls;
     let bounds = |(arm, ProbabilityBounds { floor, ceiling }): (&ArmId, &ProbabilityBounds)| {
         (arm.to_string(), proto::ProbabilityBounds { floor: *floor, ceiling: *ceiling })
@@ -165,7 +174,12 @@ pub(crate) fn encode_controls(controls: &Controls) -> proto::Controls {
         subject_limit: *subject_limit,
         experiment: experiment.clone(),
         profile_features: encode_enum(*profile_features),
+        approval: approval.as_ref().map(encode_approval),
     }
+}
+
+fn encode_approval(Approval { changes, draft_lifetime_us }: &Approval) -> proto::Approval {
+    proto::Approval { changes: changes.clone(), draft_lifetime: draft_lifetime_us.map(encode_duration) }
 }
 
 fn encode_mode(mode: Mode) -> proto::Mode {

@@ -14,7 +14,7 @@ use super::{
     decode::{self, DecodedRequest},
     encode, error,
     proto::{
-        BatchDecideRequest, BatchDecideResponse, DecideRequest, DecideResponse, DecideResult, decide_result,
+        BatchDecideRequest, BatchDecideResponse, DecideRequest, DecideResponse, DecideResult, Fallback, decide_result,
         decision_service_server::DecisionService,
     },
     stream::AnswerStream,
@@ -63,6 +63,9 @@ fn result(outcome: Result<DecideResponse, Status>) -> DecideResult {
 /// Time after which a stream of requests asks again, because decisions come faster than the journal takes them.
 const BUSY_WAIT: Duration = Duration::from_millis(20);
 
+/// Features of a request that were ignored, or the error that keeps it from being decided.
+type Checked = Result<Vec<String>, Status>;
+
 /// Decides requests, and returns one outcome for each, in order. A request that could not be decoded has its error as
 /// its outcome.
 async fn decide_each(
@@ -74,36 +77,75 @@ async fn decide_each(
     deadline_passed: &(dyn Fn() -> bool + Send + Sync),
 ) -> Result<Vec<Result<DecideResponse, Status>>, Status> {
     let mut accepted = Vec::with_capacity(requests.len());
-    // One entry per request: the features that were ignored, or the error that keeps it from being decided.
-    let mut checked = Vec::with_capacity(requests.len());
+    // One entry per accepted request: whether the baseline may stand in for a decision.
+    let mut patient = Vec::with_capacity(requests.len());
+    let mut checked: Vec<Checked> = Vec::with_capacity(requests.len());
     for request in requests {
         checked.push(match request {
             Err(why) => Err(error::field(&why)),
-            Ok(DecodedRequest { request, ignored_features }) => access.check_request(node, &request).map(|()| {
-                accepted.push(engine::Request { client: access.client().to_owned(), ..request });
-                ignored_features
-            }),
+            Ok(DecodedRequest { request, ignored_features, baseline_on_overload }) => {
+                access.check_request(node, &request).map(|()| {
+                    patient.push(baseline_on_overload);
+                    accepted.push(engine::Request { client: access.client().to_owned(), ..request });
+                    ignored_features
+                })
+            }
         });
     }
-    let answers = if accepted.is_empty() {
-        Vec::new()
-    } else {
-        node.decide(accepted, distinct, deadline_passed).await.map_err(|e| error::write(&e))?
+    if accepted.is_empty() {
+        return Ok(checked.into_iter().map(|checked| checked.map(|_| DecideResponse::default())).collect());
+    }
+    let kept = patient.contains(&true).then(|| accepted.clone());
+    let answers = match (node.decide(accepted, distinct, deadline_passed).await, kept) {
+        (Err(WriteError::Busy), Some(kept)) => {
+            let requests = kept.into_iter().zip(patient).collect();
+            return Ok(baselines(node, metrics, access, checked, requests, distinct));
+        }
+        (answers, _) => answers.map_err(|e| error::write(&e))?,
     };
     let mut answers = answers.into_iter();
-    let outcome = |checked: Result<Vec<String>, Status>| {
+    let outcome = |checked: Checked| {
         let ignored_features = checked?;
         let answer = answers.next().ok_or_else(|| error::write(&WriteError::Stopped))?;
-        let answer = answer.map_err(|why| match why {
-            DecideError::SlotNotFound { slot, .. } if access.check_all_slots().is_err() => {
-                error::decide(&DecideError::SlotNotFound { slot, suggestion: String::new() })
-            }
-            why @ (DecideError::SlotNotFound { .. } | DecideError::Field(_)) => error::decide(&why),
-        })?;
+        let answer = answer.map_err(|why| not_decided(access, why))?;
         metrics.decided(&answer, ignored_features.len());
         Ok(DecideResponse { ignored_features, ..encode::answer(answer) })
     };
     Ok(checked.into_iter().map(outcome).collect())
+}
+
+/// Returns the baseline of the requests that take it, and for the others the error of too much load. Nothing of it is
+/// recorded.
+fn baselines(
+    node: &Node,
+    metrics: &Metrics,
+    access: &CallAccess,
+    checked: Vec<Checked>,
+    requests: Vec<(engine::Request, bool)>,
+    distinct: bool,
+) -> Vec<Result<DecideResponse, Status>> {
+    let patient: Vec<bool> = requests.iter().map(|(_, patient)| *patient).collect();
+    let taking = requests.into_iter().filter(|(_, patient)| *patient).map(|(request, _)| request).collect();
+    let mut answers = node.baselines(taking, distinct).into_iter();
+    let mut patient = patient.into_iter();
+    let outcome = |checked: Checked| {
+        let ignored_features = checked?;
+        if patient.next() != Some(true) {
+            return Err(error::write(&WriteError::Busy));
+        }
+        let answer = answers.next().ok_or_else(|| error::write(&WriteError::Stopped))?;
+        let answer = answer.map_err(|why| not_decided(access, why))?;
+        metrics.baseline_on_overload(answer.decided.slot.as_str());
+        let fallback = match answer.decided.fallback {
+            Some(engine::Fallback::NoEligibleArm) => Fallback::NoEligibleArm,
+            None | Some(engine::Fallback::SafeChoice | engine::Fallback::Model | engine::Fallback::Deadline) => {
+                Fallback::Overload
+            }
+        };
+        let response = encode::answer(answer);
+        Ok(DecideResponse { decision_id: String::new(), fallback: fallback.into(), ignored_features, ..response })
+    };
+    checked.into_iter().map(outcome).collect()
 }
 
 /// Decides one request of a stream. Waits while decisions come faster than the journal takes them.
@@ -126,6 +168,16 @@ async fn decide_when_free(
                 return outcome.map(result).ok_or_else(|| error::write(&WriteError::Stopped));
             }
         }
+    }
+}
+
+/// Status of a request that was not decided. A caller that does not reach all slots is not given the name of another.
+fn not_decided(access: &CallAccess, why: DecideError) -> Status {
+    match why {
+        DecideError::SlotNotFound { slot, .. } if access.check_all_slots().is_err() => {
+            error::decide(&DecideError::SlotNotFound { slot, suggestion: String::new() })
+        }
+        why @ (DecideError::SlotNotFound { .. } | DecideError::Field(_)) => error::decide(&why),
     }
 }
 

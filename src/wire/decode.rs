@@ -111,6 +111,8 @@ pub(crate) struct DecodedRequest {
     pub(crate) request: Request,
     /// Names of the features that have no value.
     pub(crate) ignored_features: Vec<String>,
+    /// Takes the baseline instead of an error if decisions come too fast.
+    pub(crate) baseline_on_overload: bool,
 }
 
 /// Decodes the requests of a batch, each with a result of its own, and the batch's `distinct_arms`.
@@ -127,8 +129,18 @@ pub(crate) fn batch_requests(
 
 /// Decodes a request for a decision.
 pub(crate) fn request(message: proto::DecideRequest) -> FieldResult<DecodedRequest> {
-    let proto::DecideRequest { slot_id, subject, context, candidates, count, request_id, consent, explain, deferred } =
-        message;
+    let proto::DecideRequest {
+        slot_id,
+        subject,
+        context,
+        candidates,
+        count,
+        request_id,
+        consent,
+        explain,
+        deferred,
+        baseline_on_overload,
+    } = message;
     if !request_id.is_empty() {
         check_token("request_id", &request_id)?;
     }
@@ -151,7 +163,7 @@ pub(crate) fn request(message: proto::DecideRequest) -> FieldResult<DecodedReque
         deferred,
     };
     let ignored_features = missing.into_iter().take(IGNORED_FEATURES_MAX).collect();
-    Ok(DecodedRequest { request, ignored_features })
+    Ok(DecodedRequest { request, ignored_features, baseline_on_overload })
 }
 
 fn decode_candidates(

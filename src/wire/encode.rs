@@ -172,6 +172,7 @@ pub(crate) fn request(request: &Request) -> proto::DecideRequest {
         consent: encode_enum(request.consent),
         explain: request.explain,
         deferred: request.deferred,
+        baseline_on_overload: false,
     }
 }
 

@@ -78,7 +78,7 @@ pub(crate) fn revision(revision: &Revision, before: Option<&Revision>) -> proto:
     }
 }
 
-fn encode_actor(Actor { principal, origin, request_id }: &Actor) -> proto::Actor {
+pub(crate) fn encode_actor(Actor { principal, origin, request_id }: &Actor) -> proto::Actor {
     proto::Actor { principal: principal.clone(), origin: origin.clone(), request_id: request_id.clone() }
 }
 

@@ -3,7 +3,7 @@
 use super::{decode::FieldResult, proto};
 use crate::{
     bandit::{ClickModel, Expansion, Link, Sharing},
-    engine::{AlertKind, Fallback, Reason, SeriesStep, SlotStage, ValueType},
+    engine::{AlertKind, DraftState, Fallback, Reason, SeriesStep, SlotStage, ValueType},
     slot::{
         Aggregation, Consent, ExplorationPreset, FieldError, JoinRule, KindRole, Learning, OnError, ProfileFeatures,
         SilenceRule, SlotKind, Unavailable,
@@ -70,6 +70,7 @@ same_names!(Aggregation, Aggregation, "an Aggregation", [Sum, Max, Last]);
 same_names!(KindRole, KindRole, "a KindRole", [Click, Conversion, Revenue, Refund, Guardrail]);
 same_names!(JoinRule, JoinRule, "a JoinRule", [Item, Any]);
 same_names!(ProfileFeatures, ProfileFeatures, "a ProfileFeatures", [All, Session, None]);
+same_names!(DraftState, DraftState, "a DraftState", [Open, Approved, Scheduled, Stale, Expired, Applied, Discarded]);
 same_names!(SeriesStep, TimeStep, "a TimeStep", [FiveMinutes, Hour, Day]);
 same_names!(ValueType, ValueType, "a ValueType", [Number, Word, Flag, Words, Vector]);
 same_names!(

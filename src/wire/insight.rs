@@ -205,7 +205,8 @@ impl InsightService for Api {
     async fn try_decide(&self, request: Request<TryDecideRequest>) -> Result<Response<TryDecideResponse>, Status> {
         let access = CallAccess::of(&request);
         let message = request.into_inner().request.unwrap_or_default();
-        let DecodedRequest { request, ignored_features } = decode::request(message).map_err(|e| error::field(&e))?;
+        let decoded = decode::request(message).map_err(|e| error::field(&e))?;
+        let DecodedRequest { request, ignored_features, baseline_on_overload: _ } = decoded;
         let view = self.view(&access, &request.slot)?;
         let now_us = self.node()?.now_us();
         // The number is as random as that of a decision, and no decision has it.

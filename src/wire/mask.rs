@@ -88,6 +88,7 @@ fn apply_without_mask(current: &Definition, draft: &SlotDraft) -> FieldResult<De
     controls.safe_choice = controls.safe_choice.or(now.safe_choice);
     controls.mode = controls.mode.or(now.mode);
     controls.freeze_learning = controls.freeze_learning.or(now.freeze_learning);
+    controls.approval = controls.approval.take().or_else(|| now.approval.clone());
     let mut seen = HashSet::new();
     for (i, ArmDraft { arm, .. }) in draft.arms.iter().enumerate() {
         if !seen.insert(&arm.id) {

@@ -3,7 +3,7 @@
 //! * [`proto`]: the generated types, for clients, tests and benches.
 //! * `decode…`, `encode…`: conversions between messages and the domain's values. An incoming message is checked here,
 //!   once, and every error names its field.
-//! * `decision`, `feedback`, `events`, `slots`, `insight`, `privacy`: one file per service. `by_request`: what other protocols need
+//! * `decision`, `feedback`, `events`, `slots`, `drafts`, `insight`, `privacy`: one file or folder per service. `by_request`: what other protocols need
 //!   besides.
 //! * `enums`: the pairs of enumerations of the domain and of the API.
 //! * `error`: the only place that turns an error into a gRPC status.
@@ -29,6 +29,7 @@ mod decode_learning;
 mod decode_rules;
 pub(crate) mod decode_slot;
 mod difference;
+pub(crate) mod drafts;
 pub(crate) mod encode;
 pub(crate) mod encode_slot;
 pub(crate) mod enums;

@@ -1,5 +1,7 @@
 //! `SlotService.PreviewSlotChange`: the effect of a change that is not made.
 
+use std::sync::Arc;
+
 use tonic::Status;
 
 use super::{
@@ -14,10 +16,10 @@ use super::{
 use crate::{
     engine::{
         self, BeforeAfter, Change, ChangeError, PREVIEW_DECISIONS_MAX, PreviewArm, PreviewRule, PreviewSegment,
-        SlotPreview, UnknownReward,
+        SlotPreview, SlotView, UnknownReward,
     },
     node::{ChangeFailure, HindsightError},
-    slot::FieldError,
+    slot::{FieldError, SlotId},
 };
 
 /// Number of attempts at a preview without a revision, if another change comes between.
@@ -45,17 +47,25 @@ fn estimate(estimate: engine::Estimate) -> Option<Estimate> {
 }
 
 impl Api {
+    /// Previews a change of a slot.
+    pub(super) async fn preview_change(
+        &self,
+        slot: &SlotId,
+        change: Change,
+        decisions: u32,
+    ) -> Result<PreviewSlotChangeResponse, Status> {
+        let count = decision_count(decisions)?;
+        let previewed = self.node()?.preview(slot.clone(), change, count).await;
+        previewed.map(encode_previewed).map_err(error::hindsight)
+    }
+
     pub(super) async fn preview(
         &self,
         access: &CallAccess,
         request: PreviewSlotChangeRequest,
     ) -> Result<PreviewSlotChangeResponse, Status> {
         let PreviewSlotChangeRequest { slot, update_mask, decisions } = request;
-        let count = usize::try_from(decisions).unwrap_or(usize::MAX);
-        if count > PREVIEW_DECISIONS_MAX {
-            let message = format!("is {decisions}; at most {PREVIEW_DECISIONS_MAX} are looked at");
-            return Err(error::field(&FieldError::new("decisions", message)));
-        }
+        let count = decision_count(decisions)?;
         let mask = update_mask.filter(|mask| !mask.paths.is_empty());
         let draft = decode_slot::draft(slot).map_err(|e| error::field(&e))?;
         let (node, id, revision) = (self.node()?, &draft.settings.id, draft.revision);
@@ -76,13 +86,7 @@ impl Api {
             let from = if revision == 0 { current.revision } else { revision };
             let change = Change::Update { definition, revision: from };
             match node.preview(id.clone(), change, count).await {
-                Ok((preview, before, after)) => {
-                    if let Some(wrong) = wrong {
-                        return Err(wrong);
-                    }
-                    let (diff, diff_left_out) = encode_slot::changed_fields(&before.definition, &after.definition);
-                    return Ok(PreviewSlotChangeResponse { diff, diff_left_out, ..encode_preview(preview) });
-                }
+                Ok(previewed) => return wrong.map_or_else(|| Ok(encode_previewed(previewed)), Err),
                 // Another change came first. The next attempt finds out whether it matters to this caller.
                 Err(HindsightError::Change(ChangeFailure::Refused(ChangeError::Stale { current: newest, .. })))
                     if tries > 0 && (revision == 0 || newest != current.revision) => {}
@@ -90,6 +94,24 @@ impl Api {
             }
         }
     }
+}
+
+/// Returns the number of past decisions that a request asks for.
+fn decision_count(decisions: u32) -> Result<usize, Status> {
+    let count = usize::try_from(decisions).unwrap_or(usize::MAX);
+    if count > PREVIEW_DECISIONS_MAX {
+        let message = format!("is {decisions}; at most {PREVIEW_DECISIONS_MAX} are looked at");
+        return Err(error::field(&FieldError::new("decisions", message)));
+    }
+    Ok(count)
+}
+
+/// Encodes a preview with the fields that differ between the slot as it is and as it would be.
+fn encode_previewed(
+    (preview, before, after): (SlotPreview, Arc<SlotView>, Arc<SlotView>),
+) -> PreviewSlotChangeResponse {
+    let (diff, diff_left_out) = encode_slot::changed_fields(&before.definition, &after.definition);
+    PreviewSlotChangeResponse { diff, diff_left_out, ..encode_preview(preview) }
 }
 
 /// Encodes a preview without the changed fields.

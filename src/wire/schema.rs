@@ -11,7 +11,7 @@ use super::{decode_slot, encode_slot, proto};
 use crate::slot::{Definition, FieldError};
 
 /// Controls that operations switch from day to day. A change that leaves one unset keeps its value.
-pub const CONTROLS_OF_OPERATIONS: [&str; 3] = ["mode", "safe_choice", "freeze_learning"];
+pub const CONTROLS_OF_OPERATIONS: [&str; 4] = ["mode", "safe_choice", "freeze_learning", "approval"];
 
 /// Fields of an arm that operations switch from day to day. A change that leaves one unset keeps its value.
 pub const ARM_FIELDS_OF_OPERATIONS: [&str; 3] = ["available", "unavailable_because", "schedule"];

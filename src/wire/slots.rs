@@ -6,6 +6,7 @@ use super::{
     Api,
     access::CallAccess,
     actor::actor,
+    decode::FieldResult,
     decode_slot,
     encode_slot::{self as encode, SlotHead},
     error, page,
@@ -57,10 +58,10 @@ pub(super) fn parse_slot(text: &str) -> Result<SlotId, Status> {
 }
 
 /// Checks that a list has entries, and not too many.
-fn check_count<T>(field: &str, values: &[T]) -> Result<(), Status> {
+pub(super) fn check_count<T>(field: &str, values: &[T]) -> FieldResult<()> {
     if values.is_empty() || values.len() > ARMS_MAX {
         let message = format!("has {} entries; 1 to {ARMS_MAX} are allowed", values.len());
-        return Err(error::field(&FieldError::new(field, message)));
+        return Err(FieldError::new(field, message));
     }
     Ok(())
 }
@@ -163,7 +164,7 @@ impl SlotService for Api {
     async fn upsert_arms(&self, request: Request<UpsertArmsRequest>) -> Result<Response<UpsertArmsResponse>, Status> {
         let (access, actor) = (CallAccess::of(&request), actor(&request));
         let UpsertArmsRequest { slot_id, arms, reason, author, validate_only } = request.into_inner();
-        check_count("arms", &arms)?;
+        check_count("arms", &arms).map_err(|e| error::field(&e))?;
         let arms = decode_slot::arms(arms).map_err(|e| error::field(&e))?;
         let SlotHead { slot, arm_count, available_arm_count } = self
             .changed(&access, &slot_id, Change::MergeArms(arms), ChangeReason { author, reason, actor }, validate_only)
@@ -174,7 +175,7 @@ impl SlotService for Api {
     async fn remove_arms(&self, request: Request<RemoveArmsRequest>) -> Result<Response<RemoveArmsResponse>, Status> {
         let (access, actor) = (CallAccess::of(&request), actor(&request));
         let RemoveArmsRequest { slot_id, arm_ids, reason, author, validate_only } = request.into_inner();
-        check_count("arm_ids", &arm_ids)?;
+        check_count("arm_ids", &arm_ids).map_err(|e| error::field(&e))?;
         let arms = arm_ids.iter().enumerate().map(|(i, arm)| ArmId::parse(&format!("arm_ids[{i}]"), arm));
         let arms = arms.collect::<Result<_, _>>().map_err(|e| error::field(&e))?;
         let SlotHead { slot, arm_count, available_arm_count } = self

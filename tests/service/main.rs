@@ -5,6 +5,7 @@
 
 mod access;
 mod api;
+mod approvals;
 mod backups;
 mod bad_input;
 mod cli;
@@ -18,10 +19,12 @@ mod documented_commands;
 mod events;
 mod examples;
 mod export;
+mod incoming;
 mod json;
 mod learning;
 mod marketer;
 mod ofrep;
+mod overload;
 mod personalizer;
 mod previews;
 mod privacy;

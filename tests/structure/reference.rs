@@ -101,6 +101,7 @@ fn the_reference_of_the_configuration_is_the_program_s_own() {
     for (heading, path, start) in [
         ("Settings", "src/config/mod.rs", "pub struct Config"),
         ("`[limits]`", "src/config/limits.rs", "pub struct Limits"),
+        ("`[incoming.segment]` and `[incoming.cloudevents]`", "src/config/incoming.rs", "pub struct EventMapping"),
         ("`[profiles]`", "src/config/profiles.rs", "pub struct ProfileSettings"),
     ] {
         write!(page, "\n## {heading}\n\n| key | meaning |\n| --- | --- |\n").unwrap();
@@ -148,9 +149,10 @@ fn the_reference_of_the_api_is_what_the_protos_say() {
          The files under [`proto/slotwise/v1`](../../proto/slotwise/v1) are the source: first come the calls of each service, \
          then the messages and their fields.\n"
     );
-    let files = ["decision", "feedback", "slot", "insight", "controls", "rule", "learning", "explain", "preview"]
-        .map(|file| Path::new("proto/slotwise/v1").join(format!("{file}.proto")))
-        .map(|path| documented(&source(path.to_str().unwrap()), "//"));
+    let files =
+        ["decision", "feedback", "slot", "draft", "insight", "controls", "rule", "learning", "explain", "preview"]
+            .map(|file| Path::new("proto/slotwise/v1").join(format!("{file}.proto")))
+            .map(|path| documented(&source(path.to_str().unwrap()), "//"));
     for (meaning, line) in files.iter().flatten() {
         if let Some(name) = line.strip_prefix("service ") {
             let name = name.trim_end_matches(" {").trim_end_matches('{');

@@ -1,7 +1,7 @@
 //! A document and the slot that it is applied to.
 //!
-//! Operations own some fields: `safe_choice`, `mode` and `freeze_learning` of the controls, and of an arm `available`,
-//! `unavailable_because` and `schedule`. A document that does not name such a field leaves it as it is, so a file that
+//! Operations own some fields: `safe_choice`, `mode`, `freeze_learning` and `approval` of the controls, and of an arm
+//! `available`, `unavailable_because` and `schedule`. A document that does not name such a field leaves it as it is, so a file that
 //! is applied again undoes nothing. `schedule = {}` and `mode = {}` name the field, and set it to its default.
 
 use std::{collections::HashMap, sync::Arc};
@@ -24,6 +24,9 @@ impl SlotDocument {
         wanted.controls.freeze_learning = wanted.controls.freeze_learning.or(now.freeze_learning);
         if !self.names_control("mode") {
             wanted.controls.mode = now.mode;
+        }
+        if !self.names_control("approval") {
+            wanted.controls.approval.clone_from(&now.approval);
         }
         let known: HashMap<&ArmId, &Arc<Arm>> = current.arms.iter().map(|arm| (&arm.id, arm)).collect();
         for (arm, document) in wanted.arms.iter_mut().zip(self.arms()) {

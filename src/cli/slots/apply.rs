@@ -29,11 +29,11 @@ const NAMED: usize = 3;
 /// Number of differences that are listed one by one.
 const LINES_MAX: usize = 200;
 
-pub(super) type CommandOutcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub(in crate::cli) type CommandOutcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Files with the documents.
 #[derive(Debug, clap::Args)]
-pub(super) struct DocumentFiles {
+pub(in crate::cli) struct DocumentFiles {
     /// File or folder with the documents.
     #[arg(short, long, value_name = "FILE|DIR", required_unless_present = "path", conflicts_with = "path")]
     file: Option<PathBuf>,
@@ -43,14 +43,14 @@ pub(super) struct DocumentFiles {
 }
 
 impl DocumentFiles {
-    pub(super) fn read(self) -> CommandOutcome<Vec<(PathBuf, SlotDocument)>> {
+    pub(in crate::cli) fn read(self) -> CommandOutcome<Vec<(PathBuf, SlotDocument)>> {
         read(&self.file.or(self.path).unwrap_or_default())
     }
 }
 
 /// Treatment of a slot's arms that the file does not list.
 #[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct UnlistedArms {
+pub(in crate::cli) struct UnlistedArms {
     /// Remove the slot's arms that the file does not list. Without this flag, a file that would remove arms is refused.
     #[arg(long, conflicts_with = "keep_arms")]
     remove_arms: bool,
@@ -161,11 +161,11 @@ fn read(path: &Path) -> CommandOutcome<Vec<(PathBuf, SlotDocument)>> {
 }
 
 /// Change that a document makes to a slot.
-pub(super) struct Plan {
+pub(in crate::cli) struct Plan {
     /// The slot as it would be.
-    pub(super) wanted: Definition,
+    pub(in crate::cli) wanted: Definition,
     /// The slot as it is, if there is one, and the revision that it is changed from.
-    pub(super) found: Option<(Definition, u64)>,
+    pub(in crate::cli) found: Option<(Definition, u64)>,
 }
 
 impl Plan {
@@ -177,7 +177,7 @@ impl Plan {
     }
 
     /// Returns an error if arms would be removed without `--remove-arms`.
-    pub(super) fn refusal(&self, unlisted: UnlistedArms) -> Option<String> {
+    pub(in crate::cli) fn refusal(&self, unlisted: UnlistedArms) -> Option<String> {
         let (removed, (current, _)) = (self.removed(), self.found.as_ref()?);
         if removed.is_empty() || unlisted.remove_arms {
             return None;
@@ -195,7 +195,7 @@ impl Plan {
 }
 
 /// Plans the change that a document makes to an existing slot.
-pub(super) async fn make_plan(
+pub(in crate::cli) async fn make_plan(
     client: &mut Client,
     document: &SlotDocument,
     unlisted: UnlistedArms,
@@ -322,7 +322,7 @@ impl SlotDifferences {
 }
 
 /// Differences a line each, at most [`LINES_MAX`] of them; `left_out` were left out before.
-pub(super) fn lines(differences: &[FieldDifference], left_out: u32) -> Vec<String> {
+pub(in crate::cli) fn lines(differences: &[FieldDifference], left_out: u32) -> Vec<String> {
     let mut lines: Vec<String> =
         differences.iter().take(LINES_MAX).map(|difference| format!("    {}", line(difference))).collect();
     let more = differences.len().saturating_sub(LINES_MAX) + left_out as usize;

@@ -5,10 +5,10 @@
 //! * [`preview`]: the estimated effect of a change.
 //! * [`steer`]: history, rollback, the safe choice, pausing arms.
 
-mod apply;
+pub(super) mod apply;
 mod learning;
 mod new;
-mod preview;
+pub(super) mod preview;
 mod steer;
 
 use clap::{Subcommand, ValueEnum};
@@ -60,7 +60,8 @@ enum SlotsCommand {
         /// Format of the output.
         #[arg(short, long, default_value = "toml")]
         output: DocumentFormat,
-        /// Include the fields that operations own: the safe choice, the mode, frozen learning, and when each arm is available.
+        /// Include the fields that operations own: the safe choice, the mode, frozen learning, the demand for
+        /// approval, and when each arm is available.
         /// Without this flag they are left out, so that a later `apply` of the document does not undo them.
         #[arg(long)]
         all: bool,
@@ -85,7 +86,7 @@ enum SlotsCommand {
 
 /// Author and reason of a change.
 #[derive(Debug, clap::Args)]
-struct ChangeNote {
+pub(super) struct ChangeNote {
     /// Reason of the change, for the slot's history.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
@@ -97,10 +98,12 @@ struct ChangeNote {
 impl ChangeNote {
     /// Text for the history; names the command if no reason was given.
     fn why(self, command: &str) -> ChangeReason {
-        ChangeReason::new(
-            self.author.unwrap_or_else(user_name),
-            self.reason.unwrap_or_else(|| format!("slots {command}")),
-        )
+        self.why_of(&format!("slots {command}"))
+    }
+
+    /// Text for the history; the whole command if no reason was given.
+    pub(super) fn why_of(self, command: &str) -> ChangeReason {
+        ChangeReason::new(self.author.unwrap_or_else(user_name), self.reason.unwrap_or_else(|| command.to_owned()))
     }
 }
 

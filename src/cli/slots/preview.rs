@@ -155,7 +155,8 @@ fn segments(preview: &[PreviewSegment]) -> Vec<String> {
     lines
 }
 
-fn text(slot: &str, preview: &ChangePreview) -> String {
+/// Preview of a slot's change for people.
+pub(in crate::cli) fn text(slot: &str, preview: &ChangePreview) -> String {
     let ChangePreview { preview, differences, differences_left_out, arms_left_out } = preview;
     if differences.is_empty() {
         return format!("{slot}: no difference");
@@ -181,7 +182,8 @@ fn text(slot: &str, preview: &ChangePreview) -> String {
     lines.join("\n")
 }
 
-fn json(slot: &str, preview: &ChangePreview) -> serde_json::Value {
+/// Preview of a slot's change with the API's field names.
+pub(in crate::cli) fn json(slot: &str, preview: &ChangePreview) -> serde_json::Value {
     let ChangePreview { preview, differences, differences_left_out, arms_left_out } = preview;
     let estimate = |of: Estimate| json!({"value": of.value, "standard_error": of.standard_error});
     let arm = |arm: &PreviewArm| {

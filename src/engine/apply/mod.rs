@@ -25,7 +25,7 @@ use super::{
     shopper_effect::ShopperEffect,
     slot_state::{AVAILABILITY, ScaledFloors, SlotDesign, SlotState, upsert_arms},
 };
-use crate::slot::{Arm, ArmId, ChangeReason, Definition};
+use crate::slot::{Arm, ArmId, ChangeReason, Definition, EMERGENCY_CHANGES, changes_between};
 
 /// Effect of an event that was applied.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,6 +105,7 @@ impl SlotState {
                 self.reset(at_us, why);
             }
             Body::ArmReset { arm, .. } => self.reset_arm(arm),
+            Body::Draft(event) => self.drafts.apply(at_us, event, self.design.revision),
             Body::Decided(decided) => {
                 self.apply_decision(step, decided, observer);
                 return EventEffect::Decision;
@@ -129,14 +130,20 @@ impl SlotState {
         let definition = Arc::clone(&self.design.definition);
         let mut design = self.design.clone();
         design.forget_arms();
-        *self = Self { forgotten: self.forgotten, ..Self::new(self.number, self.accounting, design, at_us) };
+        let drafts = std::mem::take(&mut self.drafts);
+        *self = Self { forgotten: self.forgotten, drafts, ..Self::new(self.number, self.accounting, design, at_us) };
         self.define(at_us, definition, why, "reset".into());
+        self.drafts.outdate(self.design.revision);
     }
 
     /// Gives the slot a new definition.
     fn define(&mut self, at_us: i64, definition: Arc<Definition>, why: &ChangeReason, change: String) {
         let before = self.design.revise(at_us, definition, why, change);
         let definition = &self.design.definition;
+        let emergency = |change: &&str| EMERGENCY_CHANGES.contains(change);
+        if self.drafts.has_fresh() && !changes_between(&before, definition).iter().all(emergency) {
+            self.drafts.outdate(self.design.revision);
+        }
         if self.learner.decides() != (definition.model, definition.traits()) {
             Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.traits());
         }

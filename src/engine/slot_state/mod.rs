@@ -70,7 +70,8 @@ pub use shadow::ShadowCounts;
 pub use traffic_watch::{ScaledFloors, TrafficWatch, WATCHED_CLIENTS_MAX, WatchedClient};
 
 use super::{
-    decision_record::DecisionRecord, horizons::MemoryCounts, ids::DecisionId, pending::DecisionQueues, subject::Subject,
+    decision_record::DecisionRecord, drafts::DraftBook, horizons::MemoryCounts, ids::DecisionId,
+    pending::DecisionQueues, subject::Subject,
 };
 use crate::{
     bandit::Learner,
@@ -116,6 +117,9 @@ pub struct SlotState {
     /// Decisions that count once they are confirmed.
     #[serde(default)]
     pub(super) deferred: DeferredDecisions,
+    /// Changes that wait for a second person.
+    #[serde(default, skip_serializing_if = "DraftBook::is_unused")]
+    pub(super) drafts: DraftBook,
 }
 
 impl SlotState {
@@ -143,6 +147,7 @@ impl SlotState {
             series: TimeSeries::default(),
             pace: DecisionPace::default(),
             deferred: DeferredDecisions::default(),
+            drafts: DraftBook::default(),
         }
     }
 
@@ -184,6 +189,7 @@ impl SlotState {
             series: self.series.clone(),
             pace: self.pace,
             deferred: self.deferred.without_indices(),
+            drafts: self.drafts.clone(),
         }
     }
 

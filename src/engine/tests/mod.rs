@@ -25,6 +25,7 @@ mod clicks;
 mod controls;
 mod decisions;
 mod deferred;
+mod drafts;
 mod evaluation;
 mod everybody;
 mod horizons;

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     bandit::Policy,
     slot::{
-        ArmId, Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, ProfileFeatures, Stickiness,
-        WarmUp,
+        Approval, ArmId, Baseline, Controls, ExplorationPreset, HeadStart, Mode, ProbabilityBounds, ProfileFeatures,
+        Stickiness, WarmUp,
     },
 };
 
@@ -37,6 +37,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls>
         subject_limit,
         experiment,
         profile_features,
+        approval,
     } = controls;
     Ok(Controls {
         exploration,
@@ -60,6 +61,7 @@ pub(super) fn decode_controls(controls: log::Controls) -> DecodeResult<Controls>
         subject_limit,
         experiment,
         profile_features: ProfileFeatures::from_optional(profile_features, 0)?,
+        approval: approval.map(|log::Approval { changes, draft_lifetime_us }| Approval { changes, draft_lifetime_us }),
     })
 }
 
@@ -134,6 +136,7 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         subject_limit,
         experiment,
         profile_features,
+        approval,
     } = controls;
     log::Controls {
         exploration: *exploration,
@@ -157,6 +160,10 @@ pub(super) fn encode_controls(controls: &Controls) -> log::Controls {
         subject_limit: *subject_limit,
         experiment: experiment.clone(),
         profile_features: optional_number(*profile_features, 0),
+        approval: approval.as_ref().map(|Approval { changes, draft_lifetime_us }| log::Approval {
+            changes: changes.clone(),
+            draft_lifetime_us: *draft_lifetime_us,
+        }),
     }
 }
 

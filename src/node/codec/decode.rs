@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     Decoded, SkippedEvent,
     decode_slot::{decode_arms, decode_definition, decode_schedule},
+    draft::decode_draft,
     error::DecodeError,
     log,
     numbers::Numbered as _,
@@ -87,6 +88,7 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
             let (slot, arm) = (parse_slot_id(&slot_id)?, parse_arm_id(&arm_id)?);
             Body::ArmReset { slot, arm, why: why(author, reason) }
         }
+        In::Draft(draft) => Body::Draft(Box::new(decode_draft(draft, actor.clone())?)),
         In::Decided(decided) => Body::Decided(Arc::new(decode_decided(decided)?)),
         In::Deferred(decided) => Body::Deferred(Arc::new(decode_decided(decided)?)),
         In::Rewarded(rewarded) => Body::Rewarded(Box::new(decode_rewarded(rewarded)?)),

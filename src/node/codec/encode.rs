@@ -2,6 +2,7 @@
 
 use super::shopper::encode_shopper;
 use super::{
+    draft::encode_draft,
     encode_slot::{encode_arm, encode_definition, encode_schedule},
     log,
     numbers::{Numbered as _, optional_number},
@@ -17,10 +18,24 @@ use crate::{
 pub(super) fn encode_event(event: &Event) -> log::Event {
     let actor = event.body.why().map(|why| &why.actor).filter(|actor| !actor.is_empty());
     // Kinds that are older than the name of the kind leave it out, so that they are written as they always were.
-    let named = matches!(
-        event.body,
-        Body::SlotPatched { .. } | Body::Shopper(_) | Body::Deferred(_) | Body::SubjectForgotten(_)
-    );
+    let named = match event.body {
+        Body::SlotPatched { .. }
+        | Body::Shopper(_)
+        | Body::Deferred(_)
+        | Body::SubjectForgotten(_)
+        | Body::LearningCopied { .. }
+        | Body::ArmReset { .. }
+        | Body::Draft(_) => true,
+        Body::SlotCreated { .. }
+        | Body::SlotUpdated { .. }
+        | Body::SlotDeleted { .. }
+        | Body::ArmsUpserted { .. }
+        | Body::ArmsRemoved { .. }
+        | Body::AvailabilitySet { .. }
+        | Body::SlotReset { .. }
+        | Body::Decided(_)
+        | Body::Rewarded(_) => false,
+    };
     log::Event {
         at_us: event.at_us,
         body: Some(encode_body(&event.body)),
@@ -91,6 +106,7 @@ fn encode_body(body: &Body) -> log::event::Body {
             let (author, reason) = author_and_reason(why);
             Out::ArmReset(log::ArmReset { slot_id: id(slot), arm_id: arm.to_string(), reason, author })
         }
+        Body::Draft(event) => Out::Draft(encode_draft(event)),
         Body::Decided(decided) => Out::Decided(encode_decided(decided)),
         Body::Deferred(decided) => Out::Deferred(encode_decided(decided)),
         Body::Rewarded(rewarded) => Out::Rewarded(encode_rewarded(rewarded)),

@@ -2,7 +2,7 @@
 //!
 //! * `encode`, `encode_slot`: from events to messages.
 //! * `decode`, `decode_slot`: from messages to events.
-//! * `controls`, `patch`, `payload`, `shopper`: both ways, for the parts that both need.
+//! * `controls`, `draft`, `patch`, `payload`, `shopper`: both ways, for the parts that both need.
 //! * `numbers`: the numbers of enumerations.
 //!
 //! Only this module names the journal's generated types. Encoding cannot fail. Decoding checks everything, because
@@ -11,6 +11,7 @@
 mod controls;
 mod decode;
 mod decode_slot;
+mod draft;
 mod encode;
 mod encode_slot;
 mod error;

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use super::{
     WriteError,
     admission::{self, CHANGES_MAX, QueueLoad},
-    writer::{ChangeCommand, ChangeEachCommand, DraftCommand, RewardRequest},
+    writer::{ChangeCommand, ChangeEachCommand, DraftCommand, DraftStepCommand, RewardRequest},
 };
 use crate::{
     engine::{DecisionId, DecisionRecord, Event, ForgottenEntry, RewardAnswer},
@@ -47,6 +47,8 @@ pub(super) enum SoloCommand {
     Change(Box<ChangeCommand>),
     /// Make the same change of several slots.
     ChangeEach(Box<ChangeEachCommand>),
+    /// Take a step of a draft.
+    DraftStep(Box<DraftStepCommand>),
     /// Tell how a slot would be after a change.
     Draft(Box<DraftCommand>),
     /// Tell that the decisions of a slot that were pushed before are written.

@@ -16,7 +16,7 @@ use faulty_journal::{CommitFault, FaultyJournal};
 
 use super::*;
 use crate::{
-    engine::{EventStatus, Request, Subject, UnmatchedReason},
+    engine::{Change, EventStatus, Request, Subject, UnmatchedReason},
     journal::{AppendError, LossPolicy, ReadError, Record, RecordHandler, RecordRange},
     slot::{Arm, ArmId, ChangeReason, Definition, Goal, RewardKind},
 };

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{ChangeFailure, Writer};
 use crate::{
-    engine::{Change, ChangeError, Event, SlotView, plan, plan_start},
+    engine::{Body, Change, ChangeError, Event, SlotView, plan, plan_start, plan_unapproved},
     node::{WriteError, codec},
     slot::{ChangeReason, FieldError, SlotId},
 };
@@ -59,7 +59,7 @@ impl Writer {
     pub(super) fn answer_draft(&self, command: DraftCommand) {
         let DraftCommand { slot, change, reply } = command;
         // A caller that no longer waits does not need the answer.
-        drop(reply.send(self.draft(&slot, change, &ChangeReason::default())));
+        drop(reply.send(self.trial(&slot, change)));
     }
 
     fn viewed(&self, slot: &SlotId) -> Option<Arc<SlotView>> {
@@ -68,20 +68,30 @@ impl Writer {
 
     /// Event that makes a change, or `None` if it changes nothing.
     fn planned(&self, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Event>, ChangeFailure> {
-        let Some(body) = plan(&self.state, slot, change, why)? else { return Ok(None) };
+        plan(&self.state, slot, change, why)?.map(|body| self.readable(body)).transpose()
+    }
+
+    /// Event with this content now, which was read back as it will be written.
+    pub(super) fn readable(&self, body: Body) -> Result<Event, ChangeFailure> {
         let event = Event { at_us: self.now_us(), body };
         // A change that cannot be read back must not be written. Changes are rare, so the check costs little.
         if let Err(why) = codec::decode(&codec::encode(&event).body) {
             let message = format!("cannot be stored: {why}");
             return Err(ChangeFailure::Refused(ChangeError::Field(FieldError::new("slot", message))));
         }
-        Ok(Some(event))
+        Ok(event)
+    }
+
+    /// The slot as it is, and as a change would make it, whether or not the change needs approval.
+    fn trial(&self, slot: &SlotId, change: Change) -> Drafted {
+        let planned = plan_unapproved(&self.state, slot, change, &ChangeReason::default())?;
+        self.with_event(slot, planned.map(|body| self.readable(body)).transpose()?)
     }
 
     /// The slot as it is (for a new one, as it would be), and as it would be; nothing is changed.
-    fn draft(&self, slot: &SlotId, change: Change, why: &ChangeReason) -> Drafted {
+    fn with_event(&self, slot: &SlotId, event: Option<Event>) -> Drafted {
         let before = self.viewed(slot);
-        let after = self.planned(slot, change, why)?.and_then(|event| {
+        let after = event.and_then(|event| {
             let mut would_be = self.state.only(slot);
             would_be.apply(&event);
             would_be.slot(slot.as_str()).map(|state| Arc::new(state.view()))
@@ -118,14 +128,20 @@ impl Writer {
 
     fn try_change(&mut self, slot: &SlotId, change: Change, why: &ChangeReason, validate_only: bool) -> Changed {
         if validate_only {
-            return self.draft(slot, change, why).map(|(_, after)| after);
+            return self.with_event(slot, self.planned(slot, change, why)?).map(|(_, after)| after);
         }
-        let before = self.viewed(slot);
         let start = if let Change::CreateFrom(_, from) = &change { Some(plan_start(slot, from, why)) } else { None };
-        if let Some(event) = self.planned(slot, change, why)? {
-            let started = start.map(|body| Event { at_us: event.at_us, body });
-            let events: Vec<Event> = std::iter::once(event).chain(started).collect();
-            self.write(&events)?;
+        let mut events = Vec::from_iter(self.planned(slot, change, why)?);
+        let started = events.first().and_then(|event| Some(Event { at_us: event.at_us, body: start? }));
+        events.extend(started);
+        self.write_changes(slot, &events)
+    }
+
+    /// Writes the events of a change, if there are any. Returns the slot as it then is, or as it was before its deletion.
+    pub(super) fn write_changes(&mut self, slot: &SlotId, events: &[Event]) -> Changed {
+        let before = self.viewed(slot);
+        if !events.is_empty() {
+            self.write(events)?;
         }
         self.viewed(slot).or(before).ok_or(ChangeFailure::Write(WriteError::Stopped))
     }

@@ -2,6 +2,7 @@
 
 mod changes;
 mod confirm;
+mod drafts;
 mod exit;
 mod forget;
 mod publish;
@@ -51,8 +52,9 @@ pub enum ChangeFailure {
     Write(#[from] WriteError),
 }
 
-pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand, Drafted};
+pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand};
 use confirm::DeferredBatch;
+pub(super) use drafts::DraftStepCommand;
 use exit::CloseOnExit;
 pub(super) use shoppers::ItemArms;
 use shoppers::{WaitingShoppers, answer_shoppers};
@@ -188,6 +190,7 @@ impl Writer {
             None => {}
             Some(SoloCommand::Change(change)) => self.change(*change),
             Some(SoloCommand::ChangeEach(change)) => self.change_each(*change),
+            Some(SoloCommand::DraftStep(step)) => self.step_draft(*step),
             Some(SoloCommand::Draft(draft)) => self.answer_draft(*draft),
             Some(SoloCommand::Settle(reply)) => drop(reply.send(())),
             Some(SoloCommand::Forget(events, reply)) => drop(reply.send(self.forget(&events))),
@@ -346,7 +349,8 @@ impl Writer {
             match single {
                 SoloCommand::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
                 SoloCommand::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                // Drafts and settling need no room on the disk.
+                SoloCommand::DraftStep(step) => drop(step.reply.send(Err(ChangeFailure::Write(why.clone())))),
+                // Trials and settling need no room on the disk.
                 SoloCommand::Draft(draft) => self.answer_draft(*draft),
                 SoloCommand::Settle(reply) => drop(reply.send(())),
                 SoloCommand::Forget(_, reply) => drop(reply.send(Err(why.clone()))),

@@ -171,6 +171,7 @@ impl Writer {
                 | Body::ArmsRemoved { .. }
                 | Body::AvailabilitySet { .. }
                 | Body::SlotReset { .. }
+                | Body::Draft(_)
                 | Body::Decided(_)
                 | Body::Deferred(_)
                 | Body::LearningCopied { .. }

@@ -14,12 +14,14 @@ mod layer;
 mod table;
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError, RwLock, Weak},
     time::Duration,
 };
 
 use axum::http::{HeaderMap, HeaderValue, header};
+use data_encoding::BASE64;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -76,15 +78,21 @@ fn refusal(reason: &'static str, status: Status) -> CallRefusal {
 }
 
 /// Returns the key or token that a call presents, or `None` if it presents none.
-fn credential(headers: &HeaderMap) -> Option<&str> {
+///
+/// Trackers present a write key as the name of a user without a password.
+fn credential(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     for name in KEY_HEADERS {
         if let Some(key) = headers.get(name) {
-            return key.to_str().ok();
+            return key.to_str().ok().map(Cow::Borrowed);
         }
     }
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, rest) = text.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| rest.trim())
+    if scheme.eq_ignore_ascii_case("basic") {
+        let pair = String::from_utf8(BASE64.decode(rest.trim().as_bytes()).ok()?).ok()?;
+        return pair.strip_suffix(':').map(|name| Cow::Owned(name.to_owned()));
+    }
+    scheme.eq_ignore_ascii_case("bearer").then(|| Cow::Borrowed(rest.trim()))
 }
 
 impl AccessControl {
@@ -179,6 +187,7 @@ impl AccessControl {
                 "the call has no key; send the header authorization: Bearer KEY, or x-api-key: KEY",
             );
         };
+        let text = text.as_ref();
         let Some(presented) = Presented::parse(text) else {
             let Some(tokens) = &self.0.tokens else { return refuse("KEY_UNKNOWN", "the key is not known") };
             return match tokens.verify(text) {

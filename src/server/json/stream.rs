@@ -141,7 +141,7 @@ mod tests {
     async fn events(frames: Vec<Frame<Bytes>>) -> String {
         let frames = tokio_stream::iter(frames.into_iter().map(Ok::<_, Infallible>));
         let output = super::super::descriptors().unwrap().get_message_by_name("slotwise.v1.DecideResponse").unwrap();
-        let open = CallLimits::new(1, 1).open().unwrap();
+        let open = CallLimits::new(1, 1, 1).open("/v1/StreamExport").unwrap();
         let body = EventBody::new(Body::new(StreamBody::new(frames)), output, open);
         let whole = tokio::time::timeout(Duration::from_secs(20), body.collect()).await.unwrap();
         String::from_utf8(whole.unwrap().to_bytes().to_vec()).unwrap()

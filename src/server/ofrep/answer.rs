@@ -147,7 +147,7 @@ pub(super) fn evaluation(view: &SlotView, decided: &DecideResponse) -> Result<Va
 fn reason(decided: &DecideResponse, first: &ChosenArm) -> &'static str {
     match decided.fallback() {
         Fallback::SafeChoice | Fallback::NoEligibleArm => return "STATIC",
-        Fallback::Model | Fallback::Deadline => return "UNKNOWN",
+        Fallback::Model | Fallback::Deadline | Fallback::Overload => return "UNKNOWN",
         Fallback::Unspecified => {}
     }
     match first.reason() {

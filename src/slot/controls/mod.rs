@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    approval::Approval,
     id::{ArmId, FieldError},
     limits::{ARM_BOUNDS_MAX, NUMBER_MAX, SALT_BYTES_MAX, SUBJECT_LIMIT_MAX},
 };
@@ -80,6 +81,9 @@ pub struct Controls {
     /// Features of the shopper's profile that join every request.
     #[serde(default)]
     pub profile_features: Option<ProfileFeatures>,
+    /// Changes that a second person must approve, or `None` if nobody must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
 }
 
 impl Controls {
@@ -204,6 +208,7 @@ impl Controls {
             Policy::ThompsonSampling | Policy::Uniform | Policy::FixedOrder | Policy::Greedy | Policy::LinUcb => {}
         }
         self.check_steering()?;
+        self.approval.as_ref().map_or(Ok(()), Approval::check)?;
         if self.floor() > self.ceiling() {
             let message =
                 format!("is {}, above the ceiling {}; lower one or raise the other", self.floor(), self.ceiling());

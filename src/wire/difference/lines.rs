@@ -24,6 +24,9 @@ const UNSET: [(&str, &str); 3] = [
 /// Numbers that are 0 where they are unset.
 const UNSET_AT_ZERO: [&str; 1] = ["slotwise.v1.Slot.count"];
 
+/// Lists that are empty and mean something by it, with the words for it.
+const EMPTY: [(&str, &str); 1] = [("slotwise.v1.Approval.changes", "every change")];
+
 /// Lists whose order matters, so that a change of the order has a line.
 const ORDERED: [&str; 1] = ["slotwise.v1.Slot.rules"];
 
@@ -96,6 +99,13 @@ impl FieldLines {
     }
 
     fn list(&mut self, path: &str, field: &FieldDescriptor, elements: &[Value]) {
+        let words: Vec<String> = elements.iter().filter_map(plain).collect();
+        let empty = EMPTY.iter().find(|(name, _)| elements.is_empty() && *name == field.full_name());
+        match empty {
+            Some((_, text)) => self.add(path.to_owned(), (*text).to_owned()),
+            None if !words.is_empty() => self.add(path.to_owned(), words.join(", ")),
+            None => {}
+        }
         let elements: Vec<&DynamicMessage> = elements.iter().filter_map(Value::as_message).collect();
         let key = |element: &DynamicMessage| {
             element.get_field_by_number(1).and_then(|key| key.as_str().map(str::to_owned)).unwrap_or_default()

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     bandit::{Features, ModelSpec, Policy, Value},
     slot::{
-        ArmId, Baseline, Effect, ExplorationPreset, Mode, OnError, ProbabilityBounds, Rule, Schedule, SlotId,
+        Approval, ArmId, Baseline, Effect, ExplorationPreset, Mode, OnError, ProbabilityBounds, Rule, Schedule, SlotId,
         Stickiness, Unavailable, WarmUp, examples,
     },
 };
@@ -56,6 +56,12 @@ fn a_difference_has_the_name_of_its_field_in_the_api() {
     check(|d| d.display_name = "Offers".into(), &["display_name:  -> Offers"]);
     check(|d| d.goal.window_us = 3_600_000_000, &["goal.window: 1day -> 1h"]);
     check(|d| d.controls.floor = Some(0.25), &["controls.floor:  -> 0.25"]);
+    let approval = |changes: &[&str]| {
+        let changes = changes.iter().map(|&name| name.to_owned()).collect();
+        Some(Approval { changes, draft_lifetime_us: None })
+    };
+    check(|d| d.controls.approval = approval(&["goal", "reset"]), &["controls.approval.changes:  -> goal, reset"]);
+    check(|d| d.controls.approval = approval(&[]), &["controls.approval.changes:  -> every change"]);
     check(|d| d.controls.preset = Some(ExplorationPreset::EvenSplit), &["controls.exploration_preset:  -> even_split"]);
     check(|d| d.controls.mode = Some(Mode::Test(0.2)), &["controls.mode:  -> test, share 0.2"]);
     check(|d| d.controls.baseline = Some(Baseline::Arm(arm_id("b"))), &["controls.baseline:  -> arm_id b"]);

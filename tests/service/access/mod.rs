@@ -30,7 +30,7 @@ use crate::{
 const TAKEN: Duration = Duration::from_secs(1);
 
 /// Creates a key in the folder of a service that may run.
-fn create(folder: &Path, name: &str, roles: &[Role], slots: &[&str]) -> String {
+pub(crate) fn create(folder: &Path, name: &str, roles: &[Role], slots: &[&str]) -> String {
     let slots = slots.iter().map(|pattern| pattern.parse::<SlotPattern>().unwrap()).collect();
     let roles = roles.iter().copied().collect();
     create_draft(folder, KeyDraft { name: name.into(), roles, slots, ..KeyDraft::default() })
@@ -41,7 +41,7 @@ fn create_draft(folder: &Path, draft: KeyDraft) -> String {
 }
 
 /// Calls a method over JSON, with a key if one is given.
-async fn call(http: &str, method: &str, key: Option<&str>, body: &Value) -> HttpAnswer {
+pub(crate) async fn call(http: &str, method: &str, key: Option<&str>, body: &Value) -> HttpAnswer {
     let key = key.map_or(String::new(), |key| format!("\r\nauthorization: Bearer {key}"));
     let head = format!("POST /v1/{method} HTTP/1.1\r\ncontent-type: application/json{key}");
     send(http, &head, body.to_string().as_bytes()).await
@@ -196,6 +196,13 @@ fn requests_about_offers(decision: &str) -> Vec<(&'static str, Value)> {
         // What is held of a subject belongs to no slot alone.
         ("ForgetSubject", json!({"subject": {"id": "ann"}})),
         ("ListForgotten", json!({})),
+        ("CreateDraft", json!({"change": {"rollback": {"slotId": "offers", "revision": "1"}}})),
+        ("ListDrafts", slot.clone()),
+        ("GetDraft", json!({"slotId": "offers", "draftId": 1})),
+        ("PreviewDraft", json!({"slotId": "offers", "draftId": 1})),
+        ("ApproveDraft", json!({"slotId": "offers", "draftId": 1})),
+        ("ApplyDraft", json!({"slotId": "offers", "draftId": 1})),
+        ("DiscardDraft", json!({"slotId": "offers", "draftId": 1})),
         ("DeleteSlot", slot.clone()),
         ("ResetSlot", slot),
     ]

@@ -77,6 +77,31 @@ async fn calls_and_bytes_beyond_the_limits_are_refused_until_capacity_is_free() 
     server.stop().await;
 }
 
+/// Calls that read are refused beyond their own limit, and decisions and events are not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_read_beyond_their_limit_are_refused_and_decisions_go_on() {
+    let (_folder, server, mut clients) = start(Limits { reads: 1, ..Limits::default() }).await;
+    let mut held = tokio::net::TcpStream::connect(&server.http).await.unwrap();
+    let head = "POST /v1/GetSlotReport HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 21\r\n\r\n";
+    held.write_all(head.as_bytes()).await.unwrap();
+    let begun = Instant::now();
+    let report = slotwise::wire::proto::GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
+    let refused = loop {
+        match clients.insight.get_slot_report(report.clone()).await {
+            Err(refused) => break refused,
+            Ok(_) => assert!(begun.elapsed() < PATIENCE, "the call that is held counts"),
+        }
+    };
+    assert!(is_refused_for_now(&refused) && refused.message().contains("limits.reads"), "{refused}");
+    assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1);
+    held.write_all(br#"{"slotId": "offers"} "#).await.unwrap();
+    while clients.insight.get_slot_report(report.clone()).await.is_err() {
+        assert!(begun.elapsed() < PATIENCE, "a call that was answered still counts");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    server.stop().await;
+}
+
 /// Reads until the server closes the connection.
 async fn wait_until_closed(stream: &mut tokio::net::TcpStream) {
     let mut bytes = Vec::new();

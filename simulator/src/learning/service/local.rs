@@ -87,7 +87,9 @@ impl<W: Witness> InProcess<W> {
             why @ (ChangeError::NotFound { .. }
             | ChangeError::Stale { .. }
             | ChangeError::Field(_)
-            | ChangeError::Full(_)) => ServiceError::Change(why),
+            | ChangeError::Full(_)
+            | ChangeError::NeedsApproval { .. }
+            | ChangeError::Draft(_)) => ServiceError::Change(why),
         })?;
         if let Some(body) = body {
             self.apply(body)?;

@@ -8,9 +8,9 @@ use super::*;
 use crate::{
     bandit::Policy,
     engine::{
-        Availability, CandidateMatch, Change, ChosenArm, DecisionId, DecisionRecord, ExcludedCandidate, Fallback,
-        ForgottenSubject, Patch, Reason, RewardEvent, ScoredCandidate, ShopperEvent, ShopperItem, State, Subject, plan,
-        snapshot,
+        Availability, CandidateMatch, Change, ChosenArm, DecisionId, DecisionRecord, DraftContent, DraftEvent,
+        DraftStep, ExcludedCandidate, Fallback, ForgottenSubject, Patch, Reason, RewardEvent, ScoredCandidate,
+        ShopperEvent, ShopperItem, State, Subject, plan, snapshot,
     },
     slot::{
         Actor, Arm, ArmId, ChangeReason, Consent, Controls, Definition, Payload, ProbabilityBounds, Schedule, SlotId,
@@ -200,6 +200,8 @@ fn author_and_reason_of_every_change_survive_their_record() {
     before.arms.remove(0);
     before.controls.arm_bounds = [(arm_id("b"), ProbabilityBounds { floor: None, ceiling: Some(0.5) })].into();
     let patch = Patch::between(&before, &after);
+    let content = DraftContent { change: vec![0, 200, 7], changes: vec!["goal".into()], expires_us: 99 };
+    let draft = |step| Body::Draft(Box::new(DraftEvent { slot: slot.clone(), number: 3, step, why: why() }));
     for body in [
         Body::SlotCreated { definition: Arc::clone(&definition), why: why() },
         Body::SlotUpdated { definition, why: why(), rolled_back_to: Some(3) },
@@ -208,7 +210,12 @@ fn author_and_reason_of_every_change_survive_their_record() {
         Body::ArmsUpserted { slot: slot.clone(), arms: vec![arm], why: why() },
         Body::ArmsRemoved { slot: slot.clone(), arms: vec![arm_id("a")], why: why() },
         Body::AvailabilitySet { slot: slot.clone(), available: vec![], why: why() },
-        Body::SlotReset { slot, why: why() },
+        Body::SlotReset { slot: slot.clone(), why: why() },
+        draft(DraftStep::Created(content)),
+        draft(DraftStep::Approved),
+        draft(DraftStep::Scheduled(77)),
+        draft(DraftStep::Applied(4)),
+        draft(DraftStep::Discarded),
     ] {
         let event = Event { at_us: 7, body };
         assert_eq!(decode(&encode(&event).body), Ok(event));

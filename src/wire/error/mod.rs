@@ -1,10 +1,14 @@
 //! gRPC statuses with `google.rpc` details. Every error of the service becomes a status here.
 
+mod drafts;
+
 use std::{collections::HashMap, time::Duration};
 
 use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+pub(super) use drafts::unreadable_draft;
 
 use crate::{
     engine::ChangeError,
@@ -340,6 +344,8 @@ pub(super) fn change(error: ChangeFailure, slot_field: &str) -> Status {
                     stale(&slot, given, &LatestChange { revision: current, change: &change, at_us, why: &why }, &[])
                 }
                 ChangeError::Field(error) => field(&error),
+                ChangeError::NeedsApproval { slot, changes: _ } => drafts::needs_approval(&slot, &message),
+                ChangeError::Draft(refused) => drafts::refusal(&refused),
                 ChangeError::Full(_) => {
                     let mut details = details("LIMIT_REACHED");
                     details.add_quota_failure_violation("slots", &message);
@@ -381,7 +387,7 @@ mod tests {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/wire");
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if !path.is_file() || path.ends_with("error.rs") || path.ends_with("tests.rs") {
+            if !path.is_file() || path.ends_with("tests.rs") {
                 continue;
             }
             let text = std::fs::read_to_string(&path).unwrap();

@@ -1,17 +1,23 @@
 //! Planning of a change: from a requested change of a slot to an event, or to the reason why it cannot be made.
 
+mod approval;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{
+    drafts::DraftRefusal,
     event::{Availability, Body},
     ownership::{ArmDraft, keep_operations},
     patch::Patch,
     slot_state::{AVAILABILITY, SlotState, upsert_arms},
     state::State,
 };
+pub(super) use approval::change_names;
+use approval::check_approval;
+
 use crate::slot::{
     Arm, ArmId, Baseline, ChangeReason, Controls, Definition, FieldError, SlotId,
     limits::{LEARNED_ARMS_MAX, MODELS_MAX, REVISIONS_MAX, SLOTS_MAX},
@@ -99,10 +105,39 @@ pub enum ChangeError {
     /// The service or the slot is full.
     #[error("{0}")]
     Full(String),
+    /// A second person must approve the change.
+    #[error(
+        "the slot '{slot}' demands that a second person approves changes of {}: create a draft (CreateDraft, slotwise drafts create), which somebody with the role approve approves",
+        changes.join(", ")
+    )]
+    NeedsApproval {
+        /// The slot.
+        slot: SlotId,
+        /// Names of the changes that need approval.
+        changes: Vec<String>,
+    },
+    /// A step of a draft cannot be made.
+    #[error(transparent)]
+    Draft(#[from] DraftRefusal),
 }
 
-/// Returns the event that makes `change`, or `None` if the slot is already so.
+/// Returns the event that makes `change`, or `None` if the slot is already so. A change that a second person must approve
+/// is refused.
 pub fn plan(state: &State, slot: &SlotId, change: Change, why: &ChangeReason) -> Result<Option<Body>, ChangeError> {
+    let planned = plan_unapproved(state, slot, change, why)?;
+    if let Some(body) = &planned {
+        check_approval(state, slot, body, why)?;
+    }
+    Ok(planned)
+}
+
+/// Returns the event that makes `change`, or `None` if the slot is already so, whether or not it needs approval.
+pub fn plan_unapproved(
+    state: &State,
+    slot: &SlotId,
+    change: Change,
+    why: &ChangeReason,
+) -> Result<Option<Body>, ChangeError> {
     why.check()?;
     let why = why.clone();
     if let Change::CreateFrom(definition, from) = &change {

@@ -1,0 +1,65 @@
+//! Changes of slots, and steps of their drafts: handed to the writer, and answered when they are durable and true.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{
+    ChangeFailure, Node, WriteError,
+    queue::SoloCommand,
+    writer::{ChangeCommand, ChangeEachCommand, DraftStepCommand},
+};
+use crate::{
+    engine::{Change, DraftRequest, SlotView},
+    slot::{ChangeReason, SlotId},
+};
+
+impl Node {
+    /// Changes a slot, or with `validate_only` says how it would look; answers with the slot as it
+    /// then is, or for a deletion as it was.
+    pub async fn change(
+        &self,
+        slot: SlotId,
+        change: Change,
+        why: ChangeReason,
+        validate_only: bool,
+    ) -> Result<Arc<SlotView>, ChangeFailure> {
+        self.writable()?;
+        let (reply, changed) = oneshot::channel();
+        let command = ChangeCommand { slot, change, why, validate_only, reply };
+        let pushed = self.shared.queue.push_single(SoloCommand::Change(Box::new(command)), None);
+        self.count_refusal("changes", 1, pushed)?;
+        changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
+    }
+
+    /// Makes the same change of one slot, or of every slot: all at once, or none; answers with the slots that it changed
+    /// and their revisions, by id.
+    pub async fn change_each(
+        &self,
+        slot: Option<SlotId>,
+        change: Change,
+        why: ChangeReason,
+    ) -> Result<Vec<(SlotId, u64)>, ChangeFailure> {
+        self.writable()?;
+        let (reply, changed) = oneshot::channel();
+        let command = ChangeEachCommand { slot, change, why, reply };
+        let pushed = self.shared.queue.push_single(SoloCommand::ChangeEach(Box::new(command)), None);
+        self.count_refusal("changes", 1, pushed)?;
+        changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
+    }
+
+    /// Takes a step of a draft of a slot; answers with the slot as it then is, or as it was before its deletion.
+    pub async fn step_draft(
+        &self,
+        slot: SlotId,
+        request: DraftRequest,
+        why: ChangeReason,
+    ) -> Result<Arc<SlotView>, ChangeFailure> {
+        self.writable()?;
+        let (reply, changed) = oneshot::channel();
+        let command = DraftStepCommand { slot, request, why, reply };
+        let pushed = self.shared.queue.push_single(SoloCommand::DraftStep(Box::new(command)), None);
+        self.count_refusal("changes", 1, pushed)?;
+        changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
+    }
+}
