@@ -28,6 +28,11 @@ impl AmountFormat {
         Self { percent: goal.within_unit(), currency: goal.currency.clone() }
     }
 
+    /// Returns the format of a slot's amounts.
+    pub fn of_slot(view: &SlotView) -> Self {
+        Self::new(view)
+    }
+
     /// Returns the format of a report's amounts.
     pub fn of_report(report: &SlotReport) -> Self {
         Self { percent: report.rates, currency: report.currency.clone() }

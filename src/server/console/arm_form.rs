@@ -23,8 +23,7 @@ use super::{
 };
 use crate::{
     access::Role,
-    engine::{AmountFormat, SlotView, report},
-    node::run_long,
+    engine::{AmountFormat, SlotView},
     wire::proto::{
         self, PreviewSlotChangeRequest, PreviewSlotChangeResponse, UpdateSlotRequest,
         slot_service_server::SlotService as _,
@@ -199,8 +198,7 @@ fn show(
     ArmAside { wrong, found }: ArmAside,
 ) -> PageResult {
     let view = console.api.slot_of(&visitor.call(()), slot)?;
-    let now_us = console.now_us()?;
-    let amounts = AmountFormat::of_report(&run_long(view.arms.names().len(), || report(&view.at(now_us))));
+    let amounts = AmountFormat::of_slot(&view);
     let (payload, may_change) = (form.payload().ok().flatten(), may_tune(visitor));
     let arm = arm_of(&view, form.id()).unwrap_or_default();
     let content = html! {

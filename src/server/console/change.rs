@@ -17,7 +17,7 @@ use super::{
 use crate::{
     access::Role,
     chart::number::count,
-    engine::{AmountFormat, report},
+    engine::AmountFormat,
     wire::proto::{
         Estimate, PreviewSlotChangeRequest, PreviewSlotChangeResponse, slot_service_server::SlotService as _,
     },
@@ -147,7 +147,7 @@ pub(super) async fn show(
 ) -> PageResult {
     let view = console.api.slot_of(&visitor.call(()), slot)?;
     let now = present(&view);
-    let amounts = AmountFormat::of_report(&report(&view.at(console.now_us()?)));
+    let amounts = AmountFormat::of_slot(&view);
     // A draft from an older revision goes on from what the slot is now.
     let draft = draft.map(|draft| draft.rebased(&at_revision(&view, draft.revision), &now));
     let mut wrong = wrong;

@@ -20,8 +20,7 @@ use super::{
 };
 use crate::{
     access::Role,
-    engine::{AmountFormat, SlotView, report},
-    node::run_long,
+    engine::{AmountFormat, SlotView},
     wire::proto::{
         ComparePoliciesRequest, Controls, GetSlotRequest, Period, PolicyBaseline, PolicyDraft,
         slot_service_server::SlotService as _,
@@ -222,9 +221,7 @@ fn show(
         Some(ComparisonStage::Stopped) => failed("The comparison was stopped."),
         Some(ComparisonStage::Failed(why)) => failed(why),
         Some(ComparisonStage::Finished(result)) => {
-            let now_us = console.now_us()?;
-            let amounts = AmountFormat::of_report(&run_long(view.arms.names().len(), || report(&view.at(now_us))));
-            finished(result, &amounts, visitor, &view, &choice)
+            finished(result, &AmountFormat::of_slot(&view), visitor, &view, &choice)
         }
     };
     let content = html! {

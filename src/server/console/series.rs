@@ -14,7 +14,7 @@ use super::{
 use crate::{
     access::Role,
     chart::number::Unit,
-    engine::{AmountFormat, SeriesCounts, SeriesStep, SlotView, report, rewards_since},
+    engine::{AmountFormat, SeriesCounts, SeriesStep, SlotView, rewards_since},
     slot::ArmId,
 };
 
@@ -113,7 +113,7 @@ pub(super) async fn page(
     let mut steps = view.series.between(now_us - step.kept_us(), now_us + 1, step);
     let left_out = steps.len().saturating_sub(STEPS);
     steps.drain(..left_out);
-    let amounts = AmountFormat::of_report(&report(&view.at(now_us)));
+    let amounts = AmountFormat::of_slot(&view);
     let times: Vec<i64> = steps.iter().map(|counts| counts.start_us).collect();
     let since_us = rewards_since(&view);
     let line = |name: &str, values| TimeLine { name: name.to_owned(), values };

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     access::Role,
-    engine::{AmountFormat, SlotView, report},
+    engine::{AmountFormat, SlotView},
     server::console::{
         SharedConsole,
         change::preview,
@@ -240,7 +240,7 @@ async fn show(
             Err(why) => wrong = Some(why),
         }
     }
-    let amounts = AmountFormat::of_report(&report(&view.at(console.now_us()?)));
+    let amounts = AmountFormat::of_slot(&view);
     let content = html! {
         @if let Some(wrong) = &wrong { p.problem role="alert" { (wrong) } }
         @if draft.effect.is_empty() { (choice(slot, draft)) }
