@@ -14,7 +14,7 @@ use slotwise::{
     engine::hash,
     wire::proto::{
         Arm, BatchDecideRequest, BatchDecideResponse, Candidate, ChosenArm, Controls, CreateSlotRequest, DecideRequest,
-        DecideResponse, FeatureValue, LinearModel, Model, RecordRewardsRequest, RewardEvent, Slot,
+        DecideResponse, DecideResult, FeatureValue, LinearModel, Model, RecordRewardsRequest, RewardEvent, Slot,
         decision_service_client::DecisionServiceClient,
         decision_service_server::{DecisionService, DecisionServiceServer},
         feature_value::Value,
@@ -72,6 +72,15 @@ impl DecisionService for NoopService {
         &self,
         _: tonic::Request<BatchDecideRequest>,
     ) -> Result<Response<BatchDecideResponse>, Status> {
+        Err(Status::unimplemented("not measured"))
+    }
+
+    type StreamDecideStream = tonic::codegen::BoxStream<DecideResult>;
+
+    async fn stream_decide(
+        &self,
+        _: tonic::Request<tonic::Streaming<DecideRequest>>,
+    ) -> Result<Response<Self::StreamDecideStream>, Status> {
         Err(Status::unimplemented("not measured"))
     }
 }
