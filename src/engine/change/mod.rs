@@ -1,6 +1,7 @@
 //! Planning of a change: from a requested change of a slot to an event, or to the reason why it cannot be made.
 
 mod approval;
+mod start;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -17,6 +18,8 @@ use super::{
 };
 pub(super) use approval::change_names;
 use approval::check_approval;
+use start::check_start;
+pub use start::{StartFrom, plan_start};
 
 use crate::slot::{
     Arm, ArmId, Baseline, ChangeReason, Controls, Definition, FieldError, SlotId,
@@ -56,15 +59,6 @@ pub enum Change {
     Reset,
     /// Forget what was learned of one arm.
     ResetArm(ArmId),
-}
-
-/// Slot whose learning a new slot starts from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StartFrom {
-    /// The slot.
-    pub slot: SlotId,
-    /// Weight of each of its observations, above 0 and at most 1.
-    pub weight: f64,
 }
 
 /// Reason why a change cannot be made.
@@ -169,34 +163,6 @@ pub fn plan_unapproved(
             Ok(Some(Body::ArmReset { slot, arm, why }))
         }
     }
-}
-
-/// Returns the event that follows the creation of a slot that starts from what another has learned.
-pub fn plan_start(slot: &SlotId, from: &StartFrom, why: &ChangeReason) -> Body {
-    let StartFrom { slot: from, weight } = from.clone();
-    Body::LearningCopied { slot: slot.clone(), from, weight, why: why.clone() }
-}
-
-/// Checks that a new slot can start from what another has learned.
-fn check_start(state: &State, definition: &Definition, from: &StartFrom) -> Result<(), ChangeError> {
-    if !(from.weight > 0.0 && from.weight <= 1.0) {
-        return Err(FieldError::new("start_from.weight", "must be above 0 and at most 1").into());
-    }
-    let Some(source) = state.slot(from.slot.as_str()) else {
-        let near = suggestion(from.slot.as_str(), state.slots().map(|(id, _)| id.as_str()));
-        return Err(FieldError::new("start_from.slot_id", format!("there is no slot '{}'{near}", from.slot)).into());
-    };
-    if source.definition().controls.simulated() != definition.controls.simulated() {
-        let message = "one of the slots is for simulated traffic and the other is not";
-        return Err(FieldError::new("start_from.slot_id", message).into());
-    }
-    let pays_alike = source.definition().goal.within_unit() == definition.goal.within_unit();
-    if !pays_alike {
-        let message = "one of the goals pays rates and the other values, so that what was learned means something else";
-        return Err(FieldError::new("start_from.slot_id", message).into());
-    }
-    check_learned(source, definition)?;
-    check_models(source, definition)
 }
 
 fn plan_creation(

@@ -1,5 +1,6 @@
 //! gRPC statuses with `google.rpc` details. Every error of the service becomes a status here.
 
+mod access;
 mod drafts;
 
 use std::{collections::HashMap, time::Duration};
@@ -8,6 +9,8 @@ use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
+pub(super) use access::slot_out_of_reach;
+pub(crate) use access::{forbidden, not_confirmed, quota, role_missing, unauthenticated};
 pub(super) use drafts::unreadable_draft;
 
 use crate::{
@@ -133,46 +136,6 @@ pub(super) fn starting() -> Status {
 pub(crate) fn too_much(message: &str) -> Status {
     let mut details = details("TOO_MUCH_AT_ONCE");
     details.set_retry_info(Some(RETRY_START));
-    status(Code::ResourceExhausted, message, details)
-}
-
-/// Status of a call without a key, or with one that is not taken.
-pub(crate) fn unauthenticated(reason: &str, message: &str) -> Status {
-    status(Code::Unauthenticated, message, details(reason))
-}
-
-/// Status of a call for which its caller lacks a role.
-pub(crate) fn role_missing(principal: &str, role: &str) -> Status {
-    let message = format!(
-        "'{}' may not make this call: it needs the role {role}; `slotwise keys create --role {role}` creates a key that has it",
-        shorten(principal)
-    );
-    status(Code::PermissionDenied, message, details("ROLE_MISSING"))
-}
-
-/// Status of a call that its caller may not make from there.
-pub(crate) fn forbidden(reason: &str, message: &str) -> Status {
-    status(Code::PermissionDenied, message, details(reason))
-}
-
-/// Status of a change that cannot be undone and was not confirmed with the slot's id.
-pub(crate) fn not_confirmed(slot: &str) -> Status {
-    field(&FieldError::new("confirm", format!("type the slot's id, {slot}, to confirm")))
-}
-
-/// Status of a call to a slot that its caller may not reach. The slot may or may not exist.
-pub(super) fn slot_out_of_reach(principal: &str, slot: &str) -> Status {
-    let slot = if slot == "*" { "all slots".to_owned() } else { format!("the slot '{}'", shorten(slot)) };
-    let message = format!("'{}' may not reach {slot}; use a key whose patterns name it", shorten(principal));
-    status(Code::PermissionDenied, message, details("SLOT_OUT_OF_REACH"))
-}
-
-/// Status of a call beyond the calls per second of its caller's key.
-pub(crate) fn quota(principal: &str, calls_per_second: u32, wait: Duration) -> Status {
-    let message = format!("'{}' makes more than its {calls_per_second} calls per second", shorten(principal));
-    let mut details = details("KEY_QUOTA");
-    details.set_retry_info(Some(wait));
-    details.add_quota_failure_violation("key", &message);
     status(Code::ResourceExhausted, message, details)
 }
 

@@ -3,6 +3,7 @@
 
 mod commands;
 mod limits;
+mod simulated;
 mod tls;
 mod web;
 
@@ -356,28 +357,6 @@ async fn the_author_of_a_change_is_who_authenticated() {
     let actor = revisions[0].actor.as_ref().unwrap();
     assert_eq!((actor.principal.as_str(), revisions[0].author.as_str()), ("anna's laptop", "somebody else"));
     assert!(actor.origin.starts_with("127.0.0.1:"), "{actor:?}");
-    server.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_simulator_needs_its_role_and_no_other() {
-    let (folder, server, mut clients) = started().await;
-    let mut simulated = slot("lab", &["a", "b"]);
-    simulated.controls.as_mut().unwrap().simulated = Some(true);
-    clients.create(simulated).await.unwrap();
-    clients.create(slot("offers", &["a", "b"])).await.unwrap();
-    let key = create(folder.path(), "simulator", &[Role::Simulate], &[]);
-    let shop = create(folder.path(), "shop", &[Role::Decide], &[]);
-    until_keys_are_asked_for(&server.http).await;
-    let ask = async |key: &str, slot: &str, header: &str| {
-        let head = format!("POST /v1/Decide HTTP/1.1\r\ncontent-type: application/json\r\nx-api-key: {key}{header}");
-        send(&server.http, &head, json!({"slotId": slot}).to_string().as_bytes()).await.status
-    };
-    let header = "\r\nslotwise-simulated: true";
-    assert_eq!(ask(&key, "lab", header).await, 200);
-    assert_eq!(ask(&key, "lab", "").await, 403, "without the header it is a call of a shop");
-    assert_eq!(ask(&key, "offers", header).await, 400, "FAILED_PRECONDITION: the slot is for real shoppers");
-    assert_eq!(ask(&shop, "lab", header).await, 403);
     server.stop().await;
 }
 
