@@ -51,7 +51,7 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 39] = [
+const METHODS: [(&str, Role); 40] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("RecordRewards", Role::Record),
@@ -91,6 +91,7 @@ const METHODS: [(&str, Role); 39] = [
     ("RollbackSlot", Role::Tune),
     ("DeleteSlot", Role::Admin),
     ("ResetSlot", Role::Admin),
+    ("ImportObservations", Role::Admin),
 ];
 
 /// Returns the role that a call of the API needs, or `None` if the API has no such method.

@@ -9,6 +9,7 @@
 //! * [`Client::draft_change`] and [`Client::approve_draft`] make a change that needs a second person.
 //! * [`Client::report`], [`Client::preview_slot`] and [`Client::explain_decision`] read what was learned.
 //! * [`Client::record_shopper_events`] reports what shoppers did, once for all slots.
+//! * [`Client::import_part`] teaches a slot decisions of the past.
 //! * [`CallOptions`] sets a timeout, and marks the shoppers of a client as simulated.
 //!
 //! This example starts a service on free ports, as `slotwise serve` does, and plays one shopper:
@@ -83,6 +84,7 @@ mod drafts;
 mod error;
 mod events;
 mod figures;
+mod imports;
 mod insight;
 mod slots;
 mod system;
@@ -94,6 +96,7 @@ pub use drafts::{SlotDraftDetails, SlotDraftSummary};
 pub use error::ClientError;
 pub use events::{EventLine, EventOutcome, EventReport, EventReward, ReportedItem};
 pub use figures::{PeriodReport, PolicyBaselines, PolicyComparisonResult, ReportPeriod, SeriesPoint, SeriesSplit};
+pub use imports::ImportedSoFar;
 pub use insight::{ChangePreview, DecisionExplanation, ExplainedArm};
 pub use slots::{SlotRevision, SlotSummary};
 pub use system::SystemState;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    decision_record::DecisionRecord, drafts::DraftEvent, ids::DecisionId, patch::Patch, shopper_event::ShopperEvent,
-    subject::Subject,
+    decision_record::DecisionRecord, drafts::DraftEvent, ids::DecisionId, imported::ImportedPart, patch::Patch,
+    shopper_event::ShopperEvent, subject::Subject,
 };
 use crate::slot::{Arm, ArmId, ChangeReason, Definition, Schedule, SlotId, Unavailable};
 
@@ -131,6 +131,8 @@ pub enum Body {
     },
     /// A draft of a change took a step.
     Draft(Box<DraftEvent>),
+    /// Decisions of the past were imported.
+    Imported(Box<ImportedPart>),
     /// A decision was made.
     Decided(Arc<DecisionRecord>),
     /// A reward event arrived.
@@ -139,9 +141,9 @@ pub enum Body {
     Shopper(Arc<ShopperEvent>),
 }
 
-/// Kinds of events that shoppers cause, as opposed to changes by people. They are by far the most frequent, and
-/// retention deletes only these.
-pub const TRAFFIC: [&str; 3] = ["decided", "rewarded", SHOPPER];
+/// Kinds of events that shoppers cause, here or in another system, as opposed to changes by people. They are by far the
+/// most frequent, and retention deletes only these.
+pub const TRAFFIC: [&str; 4] = ["decided", "rewarded", SHOPPER, "imported"];
 
 /// Name of the kind of shopper events. They are the only traffic that belongs to no single slot.
 pub const SHOPPER: &str = "shopper";
@@ -158,6 +160,7 @@ impl Body {
             | Self::AvailabilitySet { slot, .. }
             | Self::SlotReset { slot, .. } => slot,
             Self::Draft(event) => &event.slot,
+            Self::Imported(part) => &part.slot,
             Self::Decided(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
             Self::Shopper(_) => return None,
@@ -176,13 +179,14 @@ impl Body {
             Self::AvailabilitySet { .. } => "availability_set",
             Self::SlotReset { .. } => "slot_reset",
             Self::Draft(_) => "draft",
+            Self::Imported(_) => "imported",
             Self::Decided(_) => "decided",
             Self::Rewarded(_) => "rewarded",
             Self::Shopper(_) => SHOPPER,
         }
     }
 
-    /// Returns the author and reason of a change, or `None` for traffic.
+    /// Returns the author and reason of a change or an import, or `None` for what shoppers do.
     pub fn why(&self) -> Option<&ChangeReason> {
         match self {
             Self::SlotCreated { why, .. }
@@ -194,6 +198,7 @@ impl Body {
             | Self::AvailabilitySet { why, .. }
             | Self::SlotReset { why, .. } => Some(why),
             Self::Draft(event) => Some(&event.why),
+            Self::Imported(part) => Some(&part.why),
             Self::Decided(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
         }
     }
@@ -212,6 +217,7 @@ impl Body {
             | Self::AvailabilitySet { .. }
             | Self::SlotReset { .. }
             | Self::Draft(_)
+            | Self::Imported(_)
             | Self::Shopper(_) => None,
         }
     }

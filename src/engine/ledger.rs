@@ -88,6 +88,7 @@ impl Ledger {
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
             | Body::Draft(_)
+            | Body::Imported(_)
             | Body::Decided(_)
             | Body::Rewarded(_)
             | Body::Shopper(_) => {}

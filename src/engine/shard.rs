@@ -128,6 +128,7 @@ impl SlotShard {
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
             | Body::Draft(_)
+            | Body::Imported(_)
             | Body::Decided(_)
             | Body::Rewarded(_) => {}
         }

@@ -72,6 +72,7 @@ fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<DecisionRecord>
         | Body::AvailabilitySet { .. }
         | Body::SlotReset { .. }
         | Body::Draft(_)
+        | Body::Imported(_)
         | Body::Rewarded(_)
         | Body::Shopper(_)) => Err(format!("it is called a decision and is of the kind {}", other.kind())),
     }

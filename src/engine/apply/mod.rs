@@ -2,6 +2,7 @@
 
 mod decision;
 mod duplicates;
+mod import;
 mod learning;
 mod outcomes;
 mod reward;
@@ -100,6 +101,7 @@ impl SlotState {
                 self.report_open_decisions(at_us, observer);
                 self.reset(at_us, why);
             }
+            Body::Imported(part) => self.apply_import(at_us, part),
             Body::Draft(event) => self.drafts.apply(at_us, event, self.design.revision),
             Body::Decided(decided) => {
                 self.apply_decision(step, decided, observer);

@@ -27,6 +27,7 @@ pub(super) fn check_approval(state: &State, slot: &SlotId, body: &Body, why: &Ch
         | Body::AvailabilitySet { .. }
         | Body::SlotReset { .. }
         | Body::Draft(_)
+        | Body::Imported(_)
         | Body::Decided(_)
         | Body::Rewarded(_)
         | Body::Shopper(_) => demand,
@@ -55,8 +56,11 @@ pub(in crate::engine) fn change_names(before: &Definition, body: &Body) -> Vec<&
         Body::AvailabilitySet { .. } => vec![AVAILABILITY_CHANGE],
         Body::SlotReset { .. } => vec![RESET_CHANGE],
         Body::SlotDeleted { .. } => vec![DELETE_CHANGE],
-        Body::SlotCreated { .. } | Body::Draft(_) | Body::Decided(_) | Body::Rewarded(_) | Body::Shopper(_) => {
-            Vec::new()
-        }
+        Body::SlotCreated { .. }
+        | Body::Draft(_)
+        | Body::Imported(_)
+        | Body::Decided(_)
+        | Body::Rewarded(_)
+        | Body::Shopper(_) => Vec::new(),
     }
 }

@@ -64,7 +64,10 @@ pub(super) use series::{SeriesDecision, SeriesReward};
 pub use shadow::ShadowCounts;
 pub use traffic_watch::{ScaledFloors, TrafficWatch, WATCHED_CLIENTS_MAX, WatchedClient};
 
-use super::{decision_record::DecisionRecord, drafts::DraftBook, horizons::MemoryCounts, pending::DecisionQueues};
+use super::{
+    decision_record::DecisionRecord, drafts::DraftBook, horizons::MemoryCounts, imported::ImportLog,
+    pending::DecisionQueues,
+};
 use crate::{
     bandit::Learner,
     slot::{Arm, ArmId, Definition, Revision},
@@ -109,6 +112,9 @@ pub struct SlotState {
     /// Changes that wait for a second person.
     #[serde(default, skip_serializing_if = "DraftBook::is_unused")]
     pub(super) drafts: DraftBook,
+    /// Imports that the slot learned.
+    #[serde(default, skip_serializing_if = "ImportLog::is_empty")]
+    pub(super) imports: ImportLog,
 }
 
 impl SlotState {
@@ -136,6 +142,7 @@ impl SlotState {
             series: TimeSeries::default(),
             pace: DecisionPace::default(),
             drafts: DraftBook::default(),
+            imports: ImportLog::default(),
         }
     }
 
@@ -176,6 +183,7 @@ impl SlotState {
             series: self.series.clone(),
             pace: self.pace,
             drafts: self.drafts.clone(),
+            imports: self.imports.clone(),
         }
     }
 

@@ -29,6 +29,7 @@ mod evaluation;
 mod everybody;
 mod horizons;
 mod identity;
+mod imports;
 mod lateness;
 mod loud_subjects;
 mod overload;

@@ -4,6 +4,7 @@ use super::shopper::encode_shopper;
 use super::{
     draft::encode_draft,
     encode_slot::{encode_arm, encode_definition, encode_schedule},
+    imported::encode_import,
     log,
     numbers::{Numbered as _, optional_number},
     patch::encode_patch,
@@ -18,7 +19,7 @@ use crate::{
 pub(super) fn encode_event(event: &Event) -> log::Event {
     let actor = event.body.why().map(|why| &why.actor).filter(|actor| !actor.is_empty());
     // Kinds that are older than the name of the kind leave it out, so that they are written as they always were.
-    let named = matches!(event.body, Body::SlotPatched { .. } | Body::Draft(_) | Body::Shopper(_));
+    let named = matches!(event.body, Body::SlotPatched { .. } | Body::Draft(_) | Body::Imported(_) | Body::Shopper(_));
     log::Event {
         at_us: event.at_us,
         body: Some(encode_body(&event.body)),
@@ -81,6 +82,7 @@ fn encode_body(body: &Body) -> log::event::Body {
             Out::SlotReset(log::SlotReset { slot_id: id(slot), reason, author })
         }
         Body::Draft(event) => Out::Draft(encode_draft(event)),
+        Body::Imported(part) => Out::Imported(encode_import(part)),
         Body::Decided(decided) => Out::Decided(encode_decided(decided)),
         Body::Rewarded(rewarded) => Out::Rewarded(encode_rewarded(rewarded)),
         Body::Shopper(event) => Out::Shopper(encode_shopper(event)),

@@ -2,6 +2,7 @@
 
 mod changes;
 mod drafts;
+mod imports;
 mod publish;
 mod rewards;
 mod shoppers;
@@ -50,6 +51,7 @@ pub enum ChangeFailure {
 
 pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand};
 pub(super) use drafts::DraftStepCommand;
+pub(super) use imports::ImportCommand;
 pub(super) use shoppers::ItemArms;
 use shoppers::{WaitingShoppers, answer_shoppers};
 
@@ -183,6 +185,7 @@ impl Writer {
             Some(SoloCommand::Change(change)) => self.change(*change),
             Some(SoloCommand::ChangeEach(change)) => self.change_each(*change),
             Some(SoloCommand::DraftStep(step)) => self.step_draft(*step),
+            Some(SoloCommand::Import(import)) => self.import(*import),
             Some(SoloCommand::Draft(draft)) => self.answer_draft(*draft),
             Some(SoloCommand::Settle(reply)) => drop(reply.send(())),
         }
@@ -332,14 +335,7 @@ impl Writer {
             reply.refuse(why.clone());
         }
         for single in singles {
-            match single {
-                SoloCommand::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                SoloCommand::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                SoloCommand::DraftStep(step) => drop(step.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                // Trials and settling need no room on the disk.
-                SoloCommand::Draft(draft) => self.answer_draft(*draft),
-                SoloCommand::Settle(reply) => drop(reply.send(())),
-            }
+            self.refuse_single(single, why);
         }
     }
 

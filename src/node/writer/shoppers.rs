@@ -168,6 +168,7 @@ impl Writer {
                 | Body::AvailabilitySet { .. }
                 | Body::SlotReset { .. }
                 | Body::Draft(_)
+                | Body::Imported(_)
                 | Body::Decided(_)
                 | Body::Rewarded(_) => false,
             };
