@@ -51,7 +51,7 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 46] = [
+const METHODS: [(&str, Role); 47] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("StreamDecide", Role::Decide),
@@ -98,6 +98,7 @@ const METHODS: [(&str, Role); 46] = [
     ("ExportSubject", Role::Admin),
     ("ForgetSubject", Role::Admin),
     ("ListForgotten", Role::Admin),
+    ("ImportObservations", Role::Admin),
 ];
 
 /// Returns the role that a call of the API needs, or `None` if the API has no such method.

@@ -17,8 +17,8 @@ use crate::{
         proto::{
             decision_service_client::DecisionServiceClient, draft_service_client::DraftServiceClient,
             event_service_client::EventServiceClient, feedback_service_client::FeedbackServiceClient,
-            insight_service_client::InsightServiceClient, privacy_service_client::PrivacyServiceClient,
-            slot_service_client::SlotServiceClient,
+            import_service_client::ImportServiceClient, insight_service_client::InsightServiceClient,
+            privacy_service_client::PrivacyServiceClient, slot_service_client::SlotServiceClient,
         },
     },
 };
@@ -89,6 +89,7 @@ pub struct Client {
     pub(super) events: EventServiceClient<Transport>,
     pub(super) slots: SlotServiceClient<Transport>,
     pub(super) drafts: DraftServiceClient<Transport>,
+    pub(super) imports: ImportServiceClient<Transport>,
     pub(super) insight: InsightServiceClient<Transport>,
     pub(super) privacy: PrivacyServiceClient<Transport>,
 }
@@ -143,6 +144,7 @@ impl Client {
             feedback: FeedbackServiceClient::new(transport.clone()),
             events: EventServiceClient::new(transport.clone()),
             slots: SlotServiceClient::new(transport.clone()),
+            imports: ImportServiceClient::new(transport.clone()),
             drafts: DraftServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             insight: InsightServiceClient::new(transport.clone()),
             privacy: PrivacyServiceClient::new(transport),

@@ -10,6 +10,7 @@
 //! * [`Client::report`], [`Client::preview_slot`] and [`Client::explain_decision`] read what was learned.
 //! * [`Client::record_shopper_events`] reports what shoppers did, once for all slots.
 //! * [`Client::export_subject`] and [`Client::forget_subject`] answer what a person may ask of a shop.
+//! * [`Client::import_part`] teaches a slot decisions of the past.
 //! * [`CallOptions`] sets a timeout, and marks the shoppers of a client as simulated.
 //!
 //! This example starts a service on free ports, as `slotwise serve` does, and plays one shopper:
@@ -84,6 +85,7 @@ mod drafts;
 mod error;
 mod events;
 mod figures;
+mod imports;
 mod insight;
 mod privacy;
 mod slots;
@@ -96,6 +98,7 @@ pub use drafts::{SlotDraftDetails, SlotDraftSummary};
 pub use error::ClientError;
 pub use events::{EventLine, EventOutcome, EventReport, EventReward, ReportedItem};
 pub use figures::{PeriodReport, PolicyBaselines, PolicyComparisonResult, ReportPeriod, SeriesPoint, SeriesSplit};
+pub use imports::ImportedSoFar;
 pub use insight::{ChangePreview, DecisionExplanation, ExplainedArm};
 pub use privacy::{ForgottenListing, SubjectForgotten};
 pub use slots::{SlotRevision, SlotSummary};

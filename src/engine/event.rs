@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    decision_record::DecisionRecord, drafts::DraftEvent, ids::DecisionId, patch::Patch, shopper_event::ShopperEvent,
-    subject::Subject,
+    decision_record::DecisionRecord, drafts::DraftEvent, ids::DecisionId, imported::ImportedPart, patch::Patch,
+    shopper_event::ShopperEvent, subject::Subject,
 };
 use crate::slot::{Arm, ArmId, ChangeReason, Definition, Schedule, SlotId, Unavailable};
 
@@ -151,6 +151,8 @@ pub enum Body {
     },
     /// A draft of a change took a step.
     Draft(Box<DraftEvent>),
+    /// Decisions of the past were imported.
+    Imported(Box<ImportedPart>),
     /// A decision was made, or a deferred one was confirmed.
     Decided(Arc<DecisionRecord>),
     /// A decision was made that counts only once it is confirmed.
@@ -163,9 +165,9 @@ pub enum Body {
     SubjectForgotten(Box<ForgottenSubject>),
 }
 
-/// Kinds of events that shoppers cause, as opposed to changes by people. They are by far the most frequent, and
-/// retention deletes only these.
-pub const TRAFFIC: [&str; 4] = ["decided", "rewarded", SHOPPER, DEFERRED];
+/// Kinds of events that shoppers cause, here or in another system, as opposed to changes by people. They are by far the
+/// most frequent, and retention deletes only these.
+pub const TRAFFIC: [&str; 5] = ["decided", "rewarded", SHOPPER, DEFERRED, "imported"];
 
 /// Name of the kind of shopper events. They are the only traffic that belongs to no single slot.
 pub const SHOPPER: &str = "shopper";
@@ -194,6 +196,7 @@ impl Body {
             | Self::ArmReset { slot, .. }
             | Self::SlotReset { slot, .. } => slot,
             Self::Draft(event) => &event.slot,
+            Self::Imported(part) => &part.slot,
             Self::Decided(decided) | Self::Deferred(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
             Self::Shopper(_) | Self::SubjectForgotten(_) => return None,
@@ -214,6 +217,7 @@ impl Body {
             Self::LearningCopied { .. } => LEARNING_COPIED,
             Self::ArmReset { .. } => "arm_reset",
             Self::Draft(_) => "draft",
+            Self::Imported(_) => "imported",
             Self::Decided(_) => "decided",
             Self::Deferred(_) => DEFERRED,
             Self::Rewarded(_) => "rewarded",
@@ -222,7 +226,7 @@ impl Body {
         }
     }
 
-    /// Returns the author and reason of a change, or `None` for traffic.
+    /// Returns the author and reason of a change or an import, or `None` for what shoppers do.
     pub fn why(&self) -> Option<&ChangeReason> {
         match self {
             Self::SlotCreated { why, .. }
@@ -236,6 +240,7 @@ impl Body {
             | Self::ArmReset { why, .. }
             | Self::SlotReset { why, .. } => Some(why),
             Self::Draft(event) => Some(&event.why),
+            Self::Imported(part) => Some(&part.why),
             Self::SubjectForgotten(forgotten) => Some(&forgotten.why),
             Self::Decided(_) | Self::Deferred(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
         }
@@ -258,6 +263,7 @@ impl Body {
             | Self::ArmReset { .. }
             | Self::SubjectForgotten(_)
             | Self::Draft(_)
+            | Self::Imported(_)
             | Self::Shopper(_) => None,
         }
     }

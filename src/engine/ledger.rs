@@ -116,6 +116,7 @@ impl Ledger {
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
             | Body::Draft(_)
+            | Body::Imported(_)
             | Body::Decided(_)
             | Body::Deferred(_)
             | Body::LearningCopied { .. }

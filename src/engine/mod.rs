@@ -5,6 +5,7 @@
 //!   decision.
 //! * [`plan`] turns a requested [`Change`] of a slot into an event, or returns the reason why it cannot.
 //! * [`plan_draft`] does so with a step of a [`Draft`]: a change that needs a second person.
+//! * [`plan_import`] does so with decisions of the past that a slot is to learn.
 //! * [`State::apply`] takes an [`Event`]. It is the only place where state changes.
 //! * [`snapshot`] converts a state to bytes and back. [`report`] says what was learned.
 //!
@@ -31,6 +32,8 @@ mod event;
 mod fading;
 mod horizons;
 mod ids;
+mod import_plan;
+mod imported;
 mod index;
 mod ledger;
 mod outcome;
@@ -71,6 +74,8 @@ pub use event::{
 };
 pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};
+pub use import_plan::plan_import;
+pub use imported::{ImportProgress, ImportedObservation, ImportedPart};
 pub use ledger::{ForgottenEntry, Ledger, Step};
 pub use outcome::{DecisionOutcome, OutcomeObserver};
 pub use ownership::ArmDraft;

@@ -138,6 +138,7 @@ impl SlotShard {
             | Body::ArmsRemoved { .. }
             | Body::AvailabilitySet { .. }
             | Body::Draft(_)
+            | Body::Imported(_)
             | Body::Decided(_)
             | Body::Deferred(_)
             | Body::ArmReset { .. }

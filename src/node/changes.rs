@@ -1,4 +1,4 @@
-//! Changes of slots, and steps of their drafts: handed to the writer, and answered when they are durable and true.
+//! Changes of slots, steps of their drafts, and imports: handed to the writer, and answered when they are durable and true.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tokio::sync::oneshot;
 use super::{
     ChangeFailure, Node, WriteError,
     queue::SoloCommand,
-    writer::{ChangeCommand, ChangeEachCommand, DraftStepCommand},
+    writer::{ChangeCommand, ChangeEachCommand, DraftStepCommand, ImportCommand},
 };
 use crate::{
-    engine::{Change, DraftRequest, SlotView},
+    engine::{Change, DraftRequest, ImportProgress, ImportedPart, SlotView},
     slot::{ChangeReason, SlotId},
 };
 
@@ -61,5 +61,16 @@ impl Node {
         let pushed = self.shared.queue.push_single(SoloCommand::DraftStep(Box::new(command)), None);
         self.count_refusal("changes", 1, pushed)?;
         changed.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
+    }
+
+    /// Teaches a slot a part of an import; answers with the progress of the import, and whether the slot had learned the
+    /// part before.
+    pub async fn import(&self, part: ImportedPart) -> Result<(ImportProgress, bool), ChangeFailure> {
+        self.writable()?;
+        let (reply, imported) = oneshot::channel();
+        let command = ImportCommand { part, reply };
+        let pushed = self.shared.queue.push_single(SoloCommand::Import(Box::new(command)), None);
+        self.count_refusal("changes", 1, pushed)?;
+        imported.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
     }
 }

@@ -72,6 +72,7 @@ pub(super) fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<Deci
         | Body::AvailabilitySet { .. }
         | Body::SlotReset { .. }
         | Body::Draft(_)
+        | Body::Imported(_)
         | Body::Rewarded(_)
         | Body::SubjectForgotten(_)
         | Body::LearningCopied { .. }

@@ -125,6 +125,7 @@ impl Node {
                 | Body::LearningCopied { .. }
                 | Body::ArmReset { .. }
                 | Body::Draft(_)
+                | Body::Imported(_)
                 | Body::SlotCreated { .. }
                 | Body::SlotUpdated { .. }
                 | Body::SlotPatched { .. }

@@ -57,8 +57,8 @@ use crate::{
         proto::{
             DESCRIPTORS, decision_service_server::DecisionServiceServer, draft_service_server::DraftServiceServer,
             event_service_server::EventServiceServer, feedback_service_server::FeedbackServiceServer,
-            insight_service_server::InsightServiceServer, privacy_service_server::PrivacyServiceServer,
-            slot_service_server::SlotServiceServer,
+            import_service_server::ImportServiceServer, insight_service_server::InsightServiceServer,
+            privacy_service_server::PrivacyServiceServer, slot_service_server::SlotServiceServer,
         },
     },
 };
@@ -79,11 +79,12 @@ type Layers = Stack<CallLimits, Stack<AccessLayer, Stack<TraceLayer, Identity>>>
 /// Services that answer while the disk is full, including the service as a whole ("").
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
 /// Services that do not answer while the disk is full.
-const WRITERS: [&str; 5] = [
+const WRITERS: [&str; 6] = [
     "slotwise.v1.DraftService",
     "slotwise.v1.EventService",
     "slotwise.v1.FeedbackService",
     "slotwise.v1.PrivacyService",
+    "slotwise.v1.ImportService",
     "slotwise.v1.SlotService",
 ];
 
@@ -340,6 +341,7 @@ fn api_services(api: &Api) -> Routes {
         .add_service(bounded!(EventServiceServer::new(api.clone())))
         .add_service(bounded!(SlotServiceServer::new(api.clone())))
         .add_service(bounded!(DraftServiceServer::new(api.clone())))
+        .add_service(bounded!(ImportServiceServer::new(api.clone())))
         .add_service(bounded!(InsightServiceServer::new(api.clone())))
         .add_service(bounded!(PrivacyServiceServer::new(api.clone())))
 }

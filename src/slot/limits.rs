@@ -177,3 +177,9 @@ pub const DRAFTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const DRAFT_LIFETIME_US_MIN: i64 = 60 * 1_000_000;
 /// Greatest lifetime of a draft, microseconds: a season, so that a campaign can be scheduled.
 pub const DRAFT_LIFETIME_US_MAX: i64 = 90 * 24 * 3600 * 1_000_000;
+/// Observations of one part of an import. The writer learns them in some tens of milliseconds, for which rewards wait.
+pub const IMPORT_PART_MAX: usize = 200;
+/// Bytes of the id of an import.
+pub const IMPORT_ID_BYTES_MAX: usize = 128;
+/// Imports whose progress one slot remembers. The oldest are forgotten first.
+pub const IMPORTS_MAX: usize = 100;

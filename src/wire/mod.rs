@@ -37,6 +37,7 @@ mod error;
 mod events;
 mod feedback;
 pub(crate) mod figures;
+mod imports;
 mod insight;
 mod mask;
 mod page;

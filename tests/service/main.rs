@@ -19,6 +19,7 @@ mod documented_commands;
 mod events;
 mod examples;
 mod export;
+mod imports;
 mod incoming;
 mod json;
 mod learning;

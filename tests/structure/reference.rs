@@ -149,10 +149,12 @@ fn the_reference_of_the_api_is_what_the_protos_say() {
          The files under [`proto/slotwise/v1`](../../proto/slotwise/v1) are the source: first come the calls of each service, \
          then the messages and their fields.\n"
     );
-    let files =
-        ["decision", "feedback", "slot", "draft", "insight", "controls", "rule", "learning", "explain", "preview"]
-            .map(|file| Path::new("proto/slotwise/v1").join(format!("{file}.proto")))
-            .map(|path| documented(&source(path.to_str().unwrap()), "//"));
+    let files = [
+        "decision", "feedback", "slot", "draft", "import", "insight", "controls", "rule", "learning", "explain",
+        "preview",
+    ]
+    .map(|file| Path::new("proto/slotwise/v1").join(format!("{file}.proto")))
+    .map(|path| documented(&source(path.to_str().unwrap()), "//"));
     for (meaning, line) in files.iter().flatten() {
         if let Some(name) = line.strip_prefix("service ") {
             let name = name.trim_end_matches(" {").trim_end_matches('{');

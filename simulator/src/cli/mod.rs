@@ -16,6 +16,7 @@ mod against;
 mod bench_learning;
 mod compare;
 mod evaluate;
+mod import;
 mod meta;
 pub mod progress;
 mod replay;
@@ -73,6 +74,8 @@ enum SimulatorCommand {
     /// Evaluate policies on logged data: a journal export or the Open Bandit Dataset, off policy with intervals. A
     /// classification set is streamed as a bandit (context = features, arms = classes, reward 1 for the right one).
     Replay(Box<replay::Replay>),
+    /// Teach a slot of a running service the decisions of a log, as a warm start.
+    Import(Box<import::Import>),
     /// Measure learning: every set of a folder, over many seeds, beside the losses of other learners.
     BenchLearning(bench_learning::BenchLearning),
     /// Compare events and snapshots of two runs of one seed, byte by byte.
@@ -225,6 +228,7 @@ pub fn main() -> ExitCode {
         SimulatorCommand::Compare(compare) => scenario(compare.run(&mut out)),
         SimulatorCommand::Sweep(sweep) => scenario(sweep.run(&mut out)),
         SimulatorCommand::Replay(replay) => (replay.run(&mut out).map(|()| ExitCode::SUCCESS), 1),
+        SimulatorCommand::Import(import) => (import.run(&mut out).map(|()| ExitCode::SUCCESS), 1),
         SimulatorCommand::BenchLearning(bench) => (bench.run(&mut out), COULD_NOT_RUN),
         SimulatorCommand::Meta(meta) => (meta.run(&mut out), COULD_NOT_RUN),
         SimulatorCommand::Soak(soak) => (soak.run(&mut out), COULD_NOT_RUN),

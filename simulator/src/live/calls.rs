@@ -126,8 +126,10 @@ async fn announce(client: &mut Client, slot: &str, change: Change) -> Result<(),
         Change::RemoveArms(arms) => client.remove_arms(slot, &arms, &why()).await,
         Change::SetAvailability(arms) => client.set_arm_availability(slot, &arms, &why()).await.map(|_| ()),
         Change::Reset => client.reset_slot(slot, &why()).await,
+        Change::ResetArm(arm) => client.reset_arm(slot, arm.as_str(), &why()).await,
         // Scenarios contain none of these changes.
         Change::Create(_)
+        | Change::CreateFrom(..)
         | Change::Update { .. }
         | Change::Delete
         | Change::Rollback(_)

@@ -5,6 +5,7 @@
 mod broken;
 mod documented_commands;
 mod ends;
+mod import;
 mod learning;
 mod live;
 mod log_formats;

@@ -4,6 +4,7 @@ mod decision;
 mod deferred;
 mod duplicates;
 mod forget;
+mod import;
 mod learning;
 mod outcomes;
 mod reward;
@@ -105,6 +106,7 @@ impl SlotState {
                 self.reset(at_us, why);
             }
             Body::ArmReset { arm, .. } => self.reset_arm(arm),
+            Body::Imported(part) => self.apply_import(at_us, part),
             Body::Draft(event) => self.drafts.apply(at_us, event, self.design.revision),
             Body::Decided(decided) => {
                 self.apply_decision(step, decided, observer);

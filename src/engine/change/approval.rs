@@ -30,6 +30,7 @@ pub(super) fn check_approval(state: &State, slot: &SlotId, body: &Body, why: &Ch
         | Body::LearningCopied { .. }
         | Body::SubjectForgotten(_)
         | Body::Draft(_)
+        | Body::Imported(_)
         | Body::Decided(_)
         | Body::Deferred(_)
         | Body::Rewarded(_)
@@ -63,6 +64,7 @@ pub(in crate::engine) fn change_names(before: &Definition, body: &Body) -> Vec<&
         | Body::LearningCopied { .. }
         | Body::SubjectForgotten(_)
         | Body::Draft(_)
+        | Body::Imported(_)
         | Body::Decided(_)
         | Body::Deferred(_)
         | Body::Rewarded(_)

@@ -70,7 +70,7 @@ pub use shadow::ShadowCounts;
 pub use traffic_watch::{ScaledFloors, TrafficWatch, WATCHED_CLIENTS_MAX, WatchedClient};
 
 use super::{
-    decision_record::DecisionRecord, drafts::DraftBook, horizons::MemoryCounts, ids::DecisionId,
+    decision_record::DecisionRecord, drafts::DraftBook, horizons::MemoryCounts, ids::DecisionId, imported::ImportLog,
     pending::DecisionQueues, subject::Subject,
 };
 use crate::{
@@ -120,6 +120,9 @@ pub struct SlotState {
     /// Changes that wait for a second person.
     #[serde(default, skip_serializing_if = "DraftBook::is_unused")]
     pub(super) drafts: DraftBook,
+    /// Imports that the slot learned.
+    #[serde(default, skip_serializing_if = "ImportLog::is_empty")]
+    pub(super) imports: ImportLog,
 }
 
 impl SlotState {
@@ -148,6 +151,7 @@ impl SlotState {
             pace: DecisionPace::default(),
             deferred: DeferredDecisions::default(),
             drafts: DraftBook::default(),
+            imports: ImportLog::default(),
         }
     }
 
@@ -190,6 +194,7 @@ impl SlotState {
             pace: self.pace,
             deferred: self.deferred.without_indices(),
             drafts: self.drafts.clone(),
+            imports: self.imports.clone(),
         }
     }
 

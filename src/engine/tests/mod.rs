@@ -30,6 +30,7 @@ mod evaluation;
 mod everybody;
 mod horizons;
 mod identity;
+mod imports;
 mod lateness;
 mod learning;
 mod loud_subjects;

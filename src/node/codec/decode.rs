@@ -7,6 +7,7 @@ use super::{
     decode_slot::{decode_arms, decode_definition, decode_schedule},
     draft::decode_draft,
     error::DecodeError,
+    imported::decode_import,
     log,
     numbers::Numbered as _,
     patch::decode_patch,
@@ -89,6 +90,7 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
             Body::ArmReset { slot, arm, why: why(author, reason) }
         }
         In::Draft(draft) => Body::Draft(Box::new(decode_draft(draft, actor.clone())?)),
+        In::Imported(imported) => Body::Imported(Box::new(decode_import(imported, actor.clone())?)),
         In::Decided(decided) => Body::Decided(Arc::new(decode_decided(decided)?)),
         In::Deferred(decided) => Body::Deferred(Arc::new(decode_decided(decided)?)),
         In::Rewarded(rewarded) => Body::Rewarded(Box::new(decode_rewarded(rewarded)?)),

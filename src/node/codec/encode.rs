@@ -4,6 +4,7 @@ use super::shopper::encode_shopper;
 use super::{
     draft::encode_draft,
     encode_slot::{encode_arm, encode_definition, encode_schedule},
+    imported::encode_import,
     log,
     numbers::{Numbered as _, optional_number},
     patch::encode_patch,
@@ -25,6 +26,7 @@ pub(super) fn encode_event(event: &Event) -> log::Event {
         | Body::SubjectForgotten(_)
         | Body::LearningCopied { .. }
         | Body::ArmReset { .. }
+        | Body::Imported(_)
         | Body::Draft(_) => true,
         Body::SlotCreated { .. }
         | Body::SlotUpdated { .. }
@@ -107,6 +109,7 @@ fn encode_body(body: &Body) -> log::event::Body {
             Out::ArmReset(log::ArmReset { slot_id: id(slot), arm_id: arm.to_string(), reason, author })
         }
         Body::Draft(event) => Out::Draft(encode_draft(event)),
+        Body::Imported(part) => Out::Imported(encode_import(part)),
         Body::Decided(decided) => Out::Decided(encode_decided(decided)),
         Body::Deferred(decided) => Out::Deferred(encode_decided(decided)),
         Body::Rewarded(rewarded) => Out::Rewarded(encode_rewarded(rewarded)),

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use super::{
     WriteError,
     admission::{self, CHANGES_MAX, QueueLoad},
-    writer::{ChangeCommand, ChangeEachCommand, DraftCommand, DraftStepCommand, RewardRequest},
+    writer::{ChangeCommand, ChangeEachCommand, DraftCommand, DraftStepCommand, ImportCommand, RewardRequest},
 };
 use crate::{
     engine::{DecisionId, DecisionRecord, Event, ForgottenEntry, RewardAnswer},
@@ -49,6 +49,8 @@ pub(super) enum SoloCommand {
     ChangeEach(Box<ChangeEachCommand>),
     /// Take a step of a draft.
     DraftStep(Box<DraftStepCommand>),
+    /// Learn a part of an import.
+    Import(Box<ImportCommand>),
     /// Tell how a slot would be after a change.
     Draft(Box<DraftCommand>),
     /// Tell that the decisions of a slot that were pushed before are written.

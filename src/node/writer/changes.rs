@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::{ChangeFailure, Writer};
 use crate::{
     engine::{Body, Change, ChangeError, Event, SlotView, plan, plan_start, plan_unapproved},
-    node::{WriteError, codec},
+    node::{WriteError, codec, queue::SoloCommand},
     slot::{ChangeReason, FieldError, SlotId},
 };
 
@@ -60,6 +60,20 @@ impl Writer {
         let DraftCommand { slot, change, reply } = command;
         // A caller that no longer waits does not need the answer.
         drop(reply.send(self.trial(&slot, change)));
+    }
+
+    /// Tells the caller of a command that it could not be written. What needs no room on the disk is done all the same.
+    pub(super) fn refuse_single(&self, single: SoloCommand, why: &WriteError) {
+        match single {
+            SoloCommand::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
+            SoloCommand::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
+            SoloCommand::DraftStep(step) => drop(step.reply.send(Err(ChangeFailure::Write(why.clone())))),
+            SoloCommand::Import(import) => drop(import.reply.send(Err(ChangeFailure::Write(why.clone())))),
+            SoloCommand::Draft(draft) => self.answer_draft(*draft),
+            SoloCommand::Settle(reply) => drop(reply.send(())),
+            SoloCommand::Forget(_, reply) => drop(reply.send(Err(why.clone()))),
+            SoloCommand::ListForgotten(most, reply) => drop(reply.send(self.list_forgotten(most))),
+        }
     }
 
     fn viewed(&self, slot: &SlotId) -> Option<Arc<SlotView>> {

@@ -5,6 +5,7 @@ mod confirm;
 mod drafts;
 mod exit;
 mod forget;
+mod imports;
 mod publish;
 mod rewards;
 mod shoppers;
@@ -56,6 +57,7 @@ pub(super) use changes::{ChangeCommand, ChangeEachCommand, DraftCommand};
 use confirm::DeferredBatch;
 pub(super) use drafts::DraftStepCommand;
 use exit::CloseOnExit;
+pub(super) use imports::ImportCommand;
 pub(super) use shoppers::ItemArms;
 use shoppers::{WaitingShoppers, answer_shoppers};
 
@@ -191,6 +193,7 @@ impl Writer {
             Some(SoloCommand::Change(change)) => self.change(*change),
             Some(SoloCommand::ChangeEach(change)) => self.change_each(*change),
             Some(SoloCommand::DraftStep(step)) => self.step_draft(*step),
+            Some(SoloCommand::Import(import)) => self.import(*import),
             Some(SoloCommand::Draft(draft)) => self.answer_draft(*draft),
             Some(SoloCommand::Settle(reply)) => drop(reply.send(())),
             Some(SoloCommand::Forget(events, reply)) => drop(reply.send(self.forget(&events))),
@@ -346,16 +349,7 @@ impl Writer {
             reply.refuse(why.clone());
         }
         for single in singles {
-            match single {
-                SoloCommand::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                SoloCommand::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                SoloCommand::DraftStep(step) => drop(step.reply.send(Err(ChangeFailure::Write(why.clone())))),
-                // Trials and settling need no room on the disk.
-                SoloCommand::Draft(draft) => self.answer_draft(*draft),
-                SoloCommand::Settle(reply) => drop(reply.send(())),
-                SoloCommand::Forget(_, reply) => drop(reply.send(Err(why.clone()))),
-                SoloCommand::ListForgotten(most, reply) => drop(reply.send(self.list_forgotten(most))),
-            }
+            self.refuse_single(single, why);
         }
     }
 

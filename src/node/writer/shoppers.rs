@@ -172,6 +172,7 @@ impl Writer {
                 | Body::AvailabilitySet { .. }
                 | Body::SlotReset { .. }
                 | Body::Draft(_)
+                | Body::Imported(_)
                 | Body::Decided(_)
                 | Body::Deferred(_)
                 | Body::LearningCopied { .. }

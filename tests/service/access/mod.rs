@@ -204,6 +204,7 @@ fn requests_about_offers(decision: &str) -> Vec<(&'static str, Value)> {
         ("ApproveDraft", json!({"slotId": "offers", "draftId": 1})),
         ("ApplyDraft", json!({"slotId": "offers", "draftId": 1})),
         ("DiscardDraft", json!({"slotId": "offers", "draftId": 1})),
+        ("ImportObservations", json!({"slotId": "offers", "importId": "i", "part": 1})),
         ("DeleteSlot", slot.clone()),
         ("ResetSlot", slot),
     ]

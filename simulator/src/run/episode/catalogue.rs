@@ -153,7 +153,9 @@ pub(crate) fn changed_arms(environment: &Environment<'_>, changes: &[Change]) ->
             Change::UpsertArms(arms) => arms.iter().map(|arm| &arm.id).collect::<Vec<_>>(),
             Change::RemoveArms(arms) => arms.iter().collect(),
             Change::SetAvailability(arms) => arms.iter().map(|(arm, _)| arm).collect(),
+            Change::ResetArm(arm) => vec![arm],
             Change::Create(_)
+            | Change::CreateFrom(..)
             | Change::Update { .. }
             | Change::Delete
             | Change::Rollback(_)

@@ -9,8 +9,8 @@ use crate::{
     bandit::Policy,
     engine::{
         Availability, CandidateMatch, Change, ChosenArm, DecisionId, DecisionRecord, DraftContent, DraftEvent,
-        DraftStep, ExcludedCandidate, Fallback, ForgottenSubject, Patch, Reason, RewardEvent, ScoredCandidate,
-        ShopperEvent, ShopperItem, State, Subject, plan, snapshot,
+        DraftStep, ExcludedCandidate, Fallback, ForgottenSubject, ImportedObservation, ImportedPart, Patch, Reason,
+        RewardEvent, ScoredCandidate, ShopperEvent, ShopperItem, State, Subject, plan, snapshot,
     },
     slot::{
         Actor, Arm, ArmId, ChangeReason, Consent, Controls, Definition, Payload, ProbabilityBounds, Schedule, SlotId,
@@ -201,6 +201,16 @@ fn author_and_reason_of_every_change_survive_their_record() {
     before.controls.arm_bounds = [(arm_id("b"), ProbabilityBounds { floor: None, ceiling: Some(0.5) })].into();
     let patch = Patch::between(&before, &after);
     let content = DraftContent { change: vec![0, 200, 7], changes: vec!["goal".into()], expires_us: 99 };
+    let observation = ImportedObservation {
+        at_us: 5,
+        context: [("device".to_owned(), crate::bandit::Value::Text("phone".into()))].into(),
+        arm: arm_id("a"),
+        features: [("price".to_owned(), crate::bandit::Value::Number(9.5))].into(),
+        propensity: 0.25,
+        reward: -1.5,
+    };
+    let observations = vec![observation];
+    let imported = ImportedPart { slot: slot.clone(), import_id: "old".into(), part: 3, observations, why: why() };
     let draft = |step| Body::Draft(Box::new(DraftEvent { slot: slot.clone(), number: 3, step, why: why() }));
     for body in [
         Body::SlotCreated { definition: Arc::clone(&definition), why: why() },
@@ -216,6 +226,7 @@ fn author_and_reason_of_every_change_survive_their_record() {
         draft(DraftStep::Scheduled(77)),
         draft(DraftStep::Applied(4)),
         draft(DraftStep::Discarded),
+        Body::Imported(Box::new(imported)),
     ] {
         let event = Event { at_us: 7, body };
         assert_eq!(decode(&encode(&event).body), Ok(event));
