@@ -134,6 +134,7 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "controls.experiment",
         "controls.profile_features",
         "controls.policy",
+        "controls.approval",
         "rules",
     ];
     let plain = Definition::new(SlotId::parse("slot_id", "offers").unwrap());
