@@ -170,9 +170,9 @@ fn in_a_second_slot(sessions: usize) -> FirstPositions {
         }
         for i in 2 * sessions..2 * sessions + 400 {
             let (who, wants) = shopper(i, false);
-            let session = shop.pages("search", &who, wants, i % CLICKS, &mut unused);
-            let decided = shop.decide("block", &who);
-            sum.add(session, category(decided.chosen[0].arm.as_str()) == wants);
+            let mut session = shop.pages("search", &who, wants, i % CLICKS, &mut unused);
+            // The shopper may click here too: a slot that is shown and never clicked learns not to follow.
+            shop.page("block", &who, wants, &mut session, &mut sum);
         }
     }
     sum
