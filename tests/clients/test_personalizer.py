@@ -16,11 +16,11 @@ class PersonalizerTest(unittest.TestCase):
         cls.addClassCleanup(cls.service.stop)
         goal = {"kinds": [{"kind": "reward", "weight": 1, "useValue": True}]}
         key = ApiKeyCredentials(in_headers={"Ocp-Apim-Subscription-Key": "none"})
-        clients = []
-        for slot in ("menu", "lunch"):
+        cls.clients = {}
+        for slot in ("menu", "lunch", "dinner"):
             cls.service.create(slotId=slot, openCatalogue=True, goal=goal)
-            clients.append(PersonalizerClient(f"{cls.service.url}/slots/{slot}", key))
-        cls.client, cls.other = clients
+            cls.clients[slot] = PersonalizerClient(f"{cls.service.url}/slots/{slot}", key)
+        cls.client, cls.other = cls.clients["menu"], cls.clients["lunch"]
         cls.actions = [
             RankableAction(id="pasta", features=[{"price": 9, "vegan": True}]),
             RankableAction(id="soup", features=[{"price": 5}]),
@@ -49,12 +49,21 @@ class PersonalizerTest(unittest.TestCase):
         self.other.events.reward(ranked.event_id, 1.0)
         self.service.until_counts("lunch", 1, 1)
 
+    def test_a_deferred_rank_counts_once_it_is_activated(self):
+        client = self.clients["dinner"]
+        client.rank(RankRequest(actions=self.actions, event_id="e-1", defer_activation=True))
+        client.rank(RankRequest(actions=self.actions, event_id="e-2", defer_activation=True))
+        client.events.activate("e-2")
+        client.events.reward("e-2", 1.0)
+        # The activation is an accepted event too.
+        self.service.until_counts("dinner", 1, 2)
+
     def test_errors(self):
-        request = RankRequest(actions=self.actions, event_id="e-9", defer_activation=True)
+        nested = [RankableAction(id="pasta", features=[{"sizes": [1, "large"]}])]
         with self.assertRaises(ErrorResponseException) as refused:
-            self.client.rank(request)
+            self.client.rank(RankRequest(actions=nested, event_id="e-9"))
         self.assertEqual(refused.exception.error.error.code, "BadRequest")
-        self.assertIn("deferActivation", refused.exception.error.error.message)
+        self.assertIn("'sizes' is a list", refused.exception.error.error.message)
         with self.assertRaises(HttpOperationError) as unknown:
             self.client.events.reward("never", 1.0)
         self.assertEqual(unknown.exception.response.status_code, 404)

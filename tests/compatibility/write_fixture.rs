@@ -1,4 +1,4 @@
-//! Writes a fixture of the present formats: `cargo run --example write_fixture -- journal-3-snapshot-13`.
+//! Writes a fixture of the present formats: `cargo run --example write_fixture -- journal-3-snapshot-14`.
 //!
 //! The argument is the name of the new folder under `tests/fixtures`. A folder that exists is left as it is.
 #![allow(clippy::unwrap_used, reason = "a developer's tool stops at the first thing that is wrong")]

@@ -222,6 +222,10 @@ impl PersonalizerGateway {
 
     /// Confirms the decision of an event. One that was not deferred counted from the start.
     async fn activate(&self, slot: &str, call: &HttpCall, event: &str) -> CallResult<StatusCode> {
+        let known = self.api.decision_of_request(&call.request(()), slot, event)?;
+        if known.is_some_and(|decided| decided.expire_us.is_none()) {
+            return Ok(StatusCode::NO_CONTENT);
+        }
         let key = hash("personalizer activation", &[slot.as_bytes(), event.as_bytes()]);
         let shown = RewardEvent {
             event_id: format!("personalizer-{:016x}{:016x}", key.word(), key.other_word()),
