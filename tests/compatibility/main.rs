@@ -133,6 +133,7 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
                     ("best_expected", decided.best_expected > 0.0),
                     ("matches", decided.matches.as_ref().is_some_and(|matches| !matches.is_empty())),
                     ("pseudonym", decided.subject.id.starts_with('~')),
+                    ("confirmed", decided.expire_us.is_some()),
                 ];
                 optional_parts.extend(parts.into_iter().filter_map(|(part, is)| is.then_some(part)));
             }
@@ -152,9 +153,15 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
         "decided",
         "rewarded",
         "shopper",
+        "deferred",
+        "draft",
+        "imported",
+        "learning_copied",
+        "arm_reset",
+        "subject_forgotten",
     ];
     assert_eq!(kinds, every.map(str::to_owned).into(), "a kind was added: add a fixture that holds it");
-    assert_eq!(optional_parts.len(), 10, "decisions have only {optional_parts:?}");
+    assert_eq!(optional_parts.len(), 11, "decisions have only {optional_parts:?}");
     // Bytes 60 to 63 of the file are SQLite's `user_version`.
     let format = |folder: &Path| fs::read(folder.join("journal.sqlite3")).unwrap()[60..64].to_vec();
     let fresh = tempfile::tempdir().unwrap();
