@@ -219,6 +219,7 @@ impl DecisionRecord {
             analysis: self.analysis,
             sticky: self.sticky,
             request_fingerprint: self.request_fingerprint,
+            expire_us: self.expire_us,
             ..Self::empty(self.slot.clone(), self.id)
         }
     }

@@ -51,10 +51,10 @@ class PersonalizerTest(unittest.TestCase):
 
     def test_a_deferred_rank_counts_once_it_is_activated(self):
         client = self.clients["dinner"]
-        client.rank(RankRequest(actions=self.actions, event_id="e-1", defer_activation=True))
-        client.rank(RankRequest(actions=self.actions, event_id="e-2", defer_activation=True))
-        client.events.activate("e-2")
-        client.events.reward("e-2", 1.0)
+        client.rank(RankRequest(actions=self.actions, event_id="d-1", defer_activation=True))
+        client.rank(RankRequest(actions=self.actions, event_id="d-2", defer_activation=True))
+        client.events.activate("d-2")
+        client.events.reward("d-2", 1.0)
         # The activation is an accepted event too.
         self.service.until_counts("dinner", 1, 2)
 

@@ -44,6 +44,18 @@ async fn decisions(clients: &mut Clients) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_a_deferred_request_gets_the_same_decision_and_time() {
+    let (_folder, server, mut clients) = started().await;
+    clients.create(slot("email", &["a", "b"])).await.unwrap();
+    let request = DecideRequest { request_id: "send-1".into(), ..recipient(1) };
+    let first = clients.decisions.decide(request.clone()).await.unwrap().into_inner();
+    let again = clients.decisions.decide(request).await.unwrap().into_inner();
+    assert!(first.expire_time.is_some());
+    assert_eq!((&again.decision_id, again.expire_time), (&first.decision_id, first.expire_time));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_campaign_counts_what_was_opened_and_learns_of_nothing_else() {
     let (folder, server, mut clients) = started().await;
     clients.create(slot("email", &["a", "b", "c"])).await.unwrap();

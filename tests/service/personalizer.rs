@@ -108,6 +108,8 @@ async fn a_rank_that_defers_its_activation_counts_once_it_is_activated() {
     let (_folder, server, mut clients) = started().await;
     clients.create(personalizer_slot("menu")).await.unwrap();
     let deferred = json!({"actions": [{"id": "a"}, {"id": "b"}], "deferActivation": true});
+    let named = json!({"actions": [{"id": "a"}, {"id": "b"}], "deferActivation": true, "eventId": "d-1"});
+    assert_eq!(post(&server.http, "menu/v1.0/rank", &named).await.status, 201);
     let made = post(&server.http, "menu/v1.0/rank", &deferred).await.body;
     let event = made["eventId"].as_str().unwrap();
     assert_eq!(report(&mut clients, "menu").await.decisions, 0);
@@ -116,6 +118,8 @@ async fn a_rank_that_defers_its_activation_counts_once_it_is_activated() {
         assert_eq!(activated.status, 204, "{activated:?}");
     }
     assert_eq!(report(&mut clients, "menu").await.decisions, 1);
+    assert_eq!(post(&server.http, "menu/v1.0/events/d-1/activate", &json!({})).await.status, 204);
+    assert_eq!(report(&mut clients, "menu").await.decisions, 2, "also by the caller's id");
     let rewarded = post(&server.http, &format!("menu/v1.0/events/{event}/reward"), &json!({"value": 1})).await;
     assert_eq!(rewarded.status, 204, "{rewarded:?}");
     server.stop().await;
