@@ -81,9 +81,16 @@ async fn calls_and_bytes_beyond_the_limits_are_refused_until_capacity_is_free() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_read_beyond_their_limit_are_refused_and_decisions_go_on() {
     let (_folder, server, mut clients) = start(Limits { reads: 1, ..Limits::default() }).await;
-    let mut held = tokio::net::TcpStream::connect(&server.http).await.unwrap();
     let head = "POST /v1/GetSlotReport HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 21\r\n\r\n";
-    held.write_all(head.as_bytes()).await.unwrap();
+    // The server waits for the body of the call that is held. One that arrives during a report is refused at once, so each
+    // try has a call of its own, and time to arrive.
+    let hold = async || {
+        let mut held = tokio::net::TcpStream::connect(&server.http).await.unwrap();
+        held.write_all(head.as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        held
+    };
+    let mut held = hold().await;
     let begun = Instant::now();
     let report = slotwise::wire::proto::GetSlotReportRequest { slot_id: "offers".into(), ..Default::default() };
     let refused = loop {
@@ -91,6 +98,7 @@ async fn calls_that_read_beyond_their_limit_are_refused_and_decisions_go_on() {
             Err(refused) => break refused,
             Ok(_) => assert!(begun.elapsed() < PATIENCE, "the call that is held counts"),
         }
+        held = hold().await;
     };
     assert!(is_refused_for_now(&refused) && refused.message().contains("limits.reads"), "{refused}");
     assert_eq!(clients.decide(decide("offers")).await.unwrap().arms.len(), 1);
