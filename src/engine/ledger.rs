@@ -99,7 +99,6 @@ impl Ledger {
         match body {
             Body::SlotCreated { definition, .. } => step.number = Some(self.renumber(&definition.id)),
             Body::SlotDeleted { slot, .. } => self.slots.retain(|_, have| have != slot),
-            // The slot gets a new number, so that rewards of earlier decisions match nothing.
             Body::SubjectForgotten(forgotten) => {
                 if self.forgotten.len() >= FORGOTTEN_MAX {
                     self.forgotten.pop_front();
@@ -108,6 +107,7 @@ impl Ledger {
                     self.forgotten.push_back(ForgottenEntry { at_us: self.at_us, origin: forgotten.origin.clone() });
                 }
             }
+            // The slot gets a new number, so that rewards of earlier decisions match nothing.
             Body::SlotReset { slot, .. } if self.has_slot(slot) => step.number = Some(self.renumber(slot)),
             Body::SlotReset { .. }
             | Body::SlotUpdated { .. }

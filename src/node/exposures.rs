@@ -110,7 +110,7 @@ impl Exposures {
 
     /// Forgets decisions that will never be applied, because the queue refused them or they could not be written.
     pub(super) fn forget(&self, decisions: &[(u32, Arc<DecisionRecord>)]) {
-        // What a deferred decision chose is remembered only once it is confirmed.
+        // The arms of a deferred decision are remembered only once it is confirmed.
         for (slot, decided) in decisions.iter().filter(|(_, decided)| decided.expire_us.is_none()) {
             let exposure = self.by_slot.get(slot).map(|exposure| Arc::clone(&exposure));
             if let Some(exposure) = exposure {

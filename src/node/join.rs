@@ -219,7 +219,7 @@ impl<E> Join<'_, E> {
             return self.sweep(step);
         }
         let Some(slot) = event.body.slot() else {
-            // What a subject did stays in the log, and is nobody's any more.
+            // The log keeps the events of a forgotten subject, and they belong to nobody any more.
             self.slots.apply(step, &event.body, None);
             return self.sweep(step);
         };

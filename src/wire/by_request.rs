@@ -13,7 +13,7 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// Those of a call that reads the slot.
+    /// There is no such slot, the caller may not reach it, or the service is starting.
     pub(crate) fn decision_of_request<T>(
         &self,
         request: &Request<T>,

@@ -116,7 +116,7 @@ impl Api {
     ///
     /// # Errors
     ///
-    /// Those of a call that reads the slot.
+    /// There is no such slot, the caller may not reach it, or the service is starting.
     pub(crate) fn slot_of<T>(&self, request: &tonic::Request<T>, slot_id: &str) -> Result<Arc<SlotView>, Status> {
         self.view_of(&access::CallAccess::of(request), slot_id)
     }

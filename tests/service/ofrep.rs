@@ -212,7 +212,7 @@ async fn a_bulk_evaluation_defers_the_decisions_of_the_slots_that_allow_it() {
     for id in ["home-a", "home-b", "offers"] {
         assert_eq!(decisions(&mut clients, id).await, 0, "{id}");
     }
-    // What was shown is confirmed by a reward event, and one that earned something as well.
+    // A reward event of the kind "shown" confirms a flag, and so does one of a kind of the goal.
     let of_flag = |flag: &Value, kind: &str| RewardEvent {
         event_id: format!("{kind}-{}", flag["key"]),
         decision_id: flag["metadata"]["decisionId"].as_str().unwrap().to_owned(),

@@ -32,7 +32,7 @@ impl SlotState {
             }
             return;
         }
-        // What a retry of a deferred decision's request needs was kept when it was made.
+        // A deferred decision was kept for retries of its request when it was made.
         let is_confirmed = decided.expire_us.is_some();
         if is_confirmed {
             self.deferred.confirm(decided.id);

@@ -137,7 +137,7 @@ impl ShopperProfile {
             self.fade(SESSION_FADE);
         }
         self.affinities.add(weight, keys);
-        // Only values of this item have grown. So the greatest one is among them, or is the one from before.
+        // The values of this item have grown, and no others. So the greatest value is one of them, or the one from before.
         if let Some(text) = self.affinities.greatest().and_then(|key| value_text(attributes, key)) {
             self.interest = text.into();
         }

@@ -184,7 +184,7 @@ fn a_report_that_comes_after_the_time_of_silence_is_learned_at_once() {
     let before: f64 = world.showings_learned().iter().sum();
     assert_eq!(world.shown("s", &late, &[], None), 1);
     let after: f64 = world.showings_learned().iter().sum();
-    // What was learned before fades a little meanwhile.
+    // Earlier observations fade a little meanwhile.
     assert!((0.85..1.01).contains(&(after - before)), "{before} to {after}");
     // The narrower service says the same.
     let again = world.decide(request());

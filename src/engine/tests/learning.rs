@@ -63,7 +63,7 @@ fn a_slot_starts_from_what_another_has_learned_of_the_arms_that_both_have() {
     assert_eq!(view.counters.decisions, 0);
     let source_view = world.state.slot("offers").unwrap().view();
     assert!(view.learner.weights().eq(source_view.learner.weights()));
-    // It learns on by itself, and the slot that it started from does not notice.
+    // The new slot learns on by itself, and the slot that it started from stays as it is.
     let request = Request::new(other_id());
     world.count += 1;
     let id = DecisionId::new(view.number, world.at_us, world.count);

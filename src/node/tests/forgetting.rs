@@ -123,7 +123,7 @@ async fn a_forgotten_subject_leaves_no_trace_in_any_file_and_comes_back_as_someb
     assert_eq!(recalled.subject, first.subject, "a pseudonym is all that is left");
     let nobody = EventStatus::Unmatched(UnmatchedReason::Subject);
     assert_eq!(click_by(&node, "e3", subject(ID, ""), &arm).await, nobody);
-    // What others did is as it was, and a reward that names its decision still counts.
+    // The events of others are as they were, and a reward that names its decision still counts.
     assert_eq!(click_by(&node, "e4", subject("bob", ""), &bystander.chosen[0].arm).await, EventStatus::Accepted);
     assert_eq!(reward(&node, "e5", &other_session).await.unwrap(), EventStatus::Accepted);
 

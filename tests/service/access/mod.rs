@@ -194,7 +194,7 @@ fn requests_about_offers(decision: &str) -> Vec<(&'static str, Value)> {
         ("CloneSlot", json!({"slotId": "offers", "newSlotId": "search-like-offers"})),
         ("CreateSlot", json!({"slot": {"slotId": "search-new"}, "startFrom": {"slotId": "offers"}})),
         ("ResetArm", json!({"slotId": "offers", "armId": "a"})),
-        // What is held of a subject belongs to no slot alone.
+        // The records of a subject belong to no slot alone.
         ("ForgetSubject", json!({"subject": {"id": "ann"}})),
         ("ListForgotten", json!({})),
         ("CreateDraft", json!({"change": {"rollback": {"slotId": "offers", "revision": "1"}}})),

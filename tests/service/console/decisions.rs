@@ -42,7 +42,7 @@ async fn the_last_decisions_of_a_slot_are_listed_newest_first() {
         all.iter().rev().take(count).map(|decision| decision.decision_id.clone()).collect()
     };
     assert_eq!(ids(&listed(&mut clients, "offers", 0).await.unwrap()), newest(&first, 20), "20 by default");
-    // What came since the last look is found, and what was found before stays.
+    // The next look finds the decisions that came since, and keeps those that were found before.
     let mut all = first;
     all.extend(decided(&mut clients, "offers", 3).await);
     let of_33 = listed(&mut clients, "offers", 100).await.unwrap();
