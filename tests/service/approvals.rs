@@ -265,6 +265,15 @@ async fn a_reset_is_drafted_by_an_administrator() {
     let drafts = shop.done(ann, "ListDrafts", json!({"slotId": "offers"})).await;
     let states: Vec<&Value> = drafts["drafts"].as_array().unwrap().iter().map(|draft| &draft["state"]).collect();
     assert_eq!(states, ["DRAFT_STATE_STALE", "DRAFT_STATE_APPLIED"], "a reset keeps the drafts");
+    // The reset of one arm takes the same way, and has a revision of its own.
+    let arm = json!({"slotId": "offers", "armId": "a", "reason": "wrong price"});
+    assert_eq!(shop.refused(admin, "ResetArm", arm.clone(), 400).await.0, "APPROVAL_REQUIRED");
+    shop.done(admin, "CreateDraft", json!({"change": {"resetArm": arm}})).await;
+    shop.done(eve, "ApproveDraft", named(3)).await;
+    let applied = shop.done(admin, "ApplyDraft", named(3)).await;
+    let history = shop.done(ann, "ListRevisions", json!({"slotId": "offers"})).await;
+    assert_eq!(history["revisions"][0]["change"], "arm a reset", "{history}");
+    assert_eq!(history["revisions"][0]["revision"], applied["draft"]["appliedRevision"], "{history} {applied}");
     // A deletion needs no approval here, because the list does not name it.
     shop.done(admin, "DeleteSlot", json!({"slotId": "offers"})).await;
     server.stop().await;

@@ -105,7 +105,10 @@ impl SlotState {
                 self.report_open_decisions(at_us, observer);
                 self.reset(at_us, why);
             }
-            Body::ArmReset { arm, .. } => self.reset_arm(arm),
+            Body::ArmReset { arm, why, .. } => {
+                self.reset_arm(arm);
+                self.define(at_us, Arc::clone(&self.design.definition), why, format!("arm {arm} reset"));
+            }
             Body::Imported(part) => self.apply_import(at_us, part),
             Body::Draft(event) => self.drafts.apply(at_us, event, self.design.revision),
             Body::Decided(decided) => {

@@ -147,6 +147,8 @@ fn an_arm_that_is_reset_is_as_if_it_were_new_and_the_others_stay() {
     let (mean, weight) = after["b"];
     assert!(weight < 1e-6 && (mean - 0.5).abs() < 1e-6, "{mean} of {weight}");
     assert_eq!((before["a"], before["c"]), (after["a"], after["c"]));
+    let revisions = world.state.slot("offers").unwrap().revisions();
+    assert_eq!(revisions.last().unwrap().change, "arm b reset");
     let summary_of = |world: &StateHarness| world.counters().decisions;
     assert_eq!(summary_of(&world), 401, "counts stay");
     let unknown = world.change(Change::ResetArm(arm_id("z"))).unwrap_err().to_string();
