@@ -9,11 +9,11 @@ use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::{
     Answer, DecideError, Node, WriteError, answer_size::AnswerSize, logins::LoginUnit, queue::DecisionReply,
-    recover::workers, requests::RequestDecision, subjects::day_of,
+    recover::workers, requests::RequestDecision, shoppers::CallShopper,
 };
 use crate::{
-    engine::{DecideOptions, DecisionId, DecisionRecord, Request, SlotView, Subject, hash},
-    slot::{ArmId, Consent, FieldError, limits::WORK_MAX},
+    engine::{DecideOptions, DecisionId, DecisionRecord, Request, SlotView, hash},
+    slot::{ArmId, FieldError, limits::WORK_MAX},
 };
 
 /// Number of times that a decision is repeated because another call was quicker with the same request id.
@@ -46,6 +46,15 @@ impl Default for LongCalls {
         const SEATS: usize = 16;
         Self { seats: Semaphore::new(SEATS), cores: Semaphore::new((workers() / 2).max(1)) }
     }
+}
+
+/// State of a call when one of its requests is decided.
+#[derive(Clone, Copy)]
+struct CallScene<'a> {
+    /// Arms that may not be shown, because a request before it got them.
+    taken: &'a [ArmId],
+    now_us: i64,
+    deadline_passed: &'a (dyn Fn() -> bool + Send + Sync),
 }
 
 impl Node {
@@ -247,6 +256,7 @@ impl Node {
         let mut answers = Vec::with_capacity(requests.len());
         let mut work = 0_usize;
         let mut size = AnswerSize::default();
+        let mut shopper = CallShopper::default();
         for request in requests {
             work = work.saturating_add(self.work_of_one(&request));
             if work > WORK_MAX {
@@ -262,7 +272,8 @@ impl Node {
                 answers.push(Err(why.into()));
                 continue;
             }
-            let answer = self.decide_one(request, &taken, now_us, deadline_passed, fresh);
+            let scene = CallScene { taken: &taken, now_us, deadline_passed };
+            let answer = self.decide_one(request, scene, &mut shopper, fresh);
             if let Ok(answer) = &answer
                 && distinct
             {
@@ -273,29 +284,18 @@ impl Node {
         answers
     }
 
-    /// Gives the subject of a request, as far as the caller's consent goes, its pseudonym. The conditions of rules still
-    /// see its ids.
-    fn use_pseudonym(&self, request: &mut Request, default_consent: Consent, now_us: i64) {
-        let named = std::mem::take(&mut request.subject).as_far_as(request.consent.unwrap_or(default_consent));
-        if named != Subject::default() {
-            request.subject = self.subjects.pseudonym(&named, day_of(now_us));
-            request.rule_subject = Some(named);
-        }
-    }
-
     fn decide_one(
         &self,
         mut request: Request,
-        taken: &[ArmId],
-        now_us: i64,
-        deadline_passed: &(dyn Fn() -> bool + Send + Sync),
+        CallScene { taken, now_us, deadline_passed }: CallScene<'_>,
+        shopper: &mut CallShopper,
         fresh: &mut Vec<(u32, Arc<DecisionRecord>)>,
     ) -> Result<Answer, DecideError> {
         let view = self.slot(&request.slot).ok_or_else(|| DecideError::SlotNotFound {
             slot: request.slot.clone(),
             suggestion: self.suggest(request.slot.as_str()),
         })?;
-        self.use_pseudonym(&mut request, view.definition.default_consent, now_us);
+        self.use_pseudonym(&mut request, view.definition.default_consent, now_us, shopper);
         let fingerprint = match request.request_id {
             Some(_) => request.fingerprint(view.definition.default_consent),
             None => 0,
@@ -304,7 +304,7 @@ impl Node {
         if let Some(decided) = self.repeated(&view, &request, fingerprint, fresh, now_us)? {
             return Ok(Answer { decided, explanation: None, view, ignored_candidates });
         }
-        self.add_profile_features(&mut request, &view, now_us);
+        self.add_profile_features(&mut request, &view, now_us, shopper);
         let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
         let drawn_by = self.logins.session_of(&view, &request.subject);
         let options = DecideOptions {

@@ -5,11 +5,25 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::{Node, ShopperRequest, WriteError, day_of, queue::ShopperBatch};
-use crate::engine::{ProfileKey, Request, ShopperEffect, ShopperProfile, ShopperView, SlotView, Subject};
+use crate::{
+    engine::{ProfileKey, Request, ShopperEffect, ShopperProfile, ShopperView, SlotView, Subject},
+    slot::Consent,
+};
 
 /// Returns an entry of the published profiles for one of the state.
 pub(super) fn shared_profile((key, profile): (ProfileKey, &Arc<ShopperProfile>)) -> (ProfileKey, Arc<ShopperProfile>) {
     (key, Arc::clone(profile))
+}
+
+/// Shopper of one call, looked up once: requests of a page that name the same subject get the same pseudonym, and features of
+/// the same profiles, whatever events arrive meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct CallShopper {
+    /// Subject as the last request named it, as far as its consent went.
+    named: Subject,
+    pseudonym: Subject,
+    /// Profiles of the subject, with the kind of slots that they are of: `true` for simulated ones.
+    profiles: Option<(bool, ShopperView)>,
 }
 
 impl Node {
@@ -47,15 +61,47 @@ impl Node {
         Ok(async { effects.await.unwrap_or(Err(WriteError::Unanswered)) })
     }
 
-    /// Adds the features of the shopper's profiles to a request. Its subject must be a pseudonym already, as far as the
-    /// request's consent goes.
-    pub(super) fn add_profile_features(&self, request: &mut Request, view: &SlotView, now_us: i64) {
-        if self.shared.profiles.is_empty() || request.subject == Subject::default() {
+    /// Gives the subject of a request, as far as the caller's consent goes, its pseudonym. The conditions of rules still
+    /// see its ids.
+    pub(super) fn use_pseudonym(
+        &self,
+        request: &mut Request,
+        default_consent: Consent,
+        now_us: i64,
+        shopper: &mut CallShopper,
+    ) {
+        let named = std::mem::take(&mut request.subject).as_far_as(request.consent.unwrap_or(default_consent));
+        if named == Subject::default() {
+            return;
+        }
+        if shopper.named != named {
+            let pseudonym = self.subjects.pseudonym(&named, day_of(now_us));
+            *shopper = CallShopper { named: named.clone(), pseudonym, profiles: None };
+        }
+        request.subject = shopper.pseudonym.clone();
+        request.rule_subject = Some(named);
+    }
+
+    /// Adds the features of the shopper's profiles to a request. Its subject must be the shopper's pseudonym already, as far
+    /// as the request's consent goes.
+    pub(super) fn add_profile_features(
+        &self,
+        request: &mut Request,
+        view: &SlotView,
+        now_us: i64,
+        shopper: &mut CallShopper,
+    ) {
+        if request.subject == Subject::default() || shopper.profiles.is_none() && self.shared.profiles.is_empty() {
             return;
         }
         let simulated = view.definition.controls.simulated();
-        let find = |key: ProfileKey| self.shared.profiles.get(&key).map(|profile| Arc::clone(&profile));
-        ShopperView::find(&request.subject, simulated, now_us, find).add_features(request, view, now_us);
+        if shopper.profiles.as_ref().is_none_or(|(of, _)| *of != simulated) {
+            let find = |key: ProfileKey| self.shared.profiles.get(&key).map(|profile| Arc::clone(&profile));
+            shopper.profiles = Some((simulated, ShopperView::find(&request.subject, simulated, now_us, find)));
+        }
+        if let Some((_, profiles)) = &shopper.profiles {
+            profiles.clone().add_features(request, view, now_us);
+        }
     }
 
     /// Adds the features of the shopper's profiles to a request that is only tried.
@@ -63,7 +109,7 @@ impl Node {
         let subject = request.subject.clone();
         let consent = request.consent.unwrap_or(view.definition.default_consent);
         request.subject = self.subjects.unnamed_pseudonym(&subject.clone().as_far_as(consent));
-        self.add_profile_features(request, view, now_us);
+        self.add_profile_features(request, view, now_us, &mut CallShopper::default());
         request.subject = subject;
     }
 }

@@ -24,6 +24,8 @@ use crate::stats::{ArmMean, PooledPrior, SparseVector, WinnerCache, math};
 
 /// Number of arms per observation since the last estimate of their priors, so that estimating costs little.
 const POOL_PART: usize = 16;
+/// Weight of all observations per observation since then: so many more hardly move the estimates.
+const POOL_WEIGHT: f64 = 512.0;
 
 /// Candidates of a decision. Each list has one entry per candidate.
 #[derive(Debug, Clone, Copy)]
@@ -323,7 +325,8 @@ impl Learner {
         summary.observe(y, weight);
         let receipt = receipt.faded(summary.ln_retained);
         self.since_pooled += 1;
-        if self.since_pooled as usize >= self.arms.len() / POOL_PART {
+        let few = (self.arms.len() / POOL_PART) as f64;
+        if f64::from(self.since_pooled) >= few.max(self.weight / POOL_WEIGHT) {
             self.since_pooled = 0;
             self.follow();
         }

@@ -37,7 +37,8 @@ async fn click_by(node: &Node, event_id: &str, who: Subject, arm: &ArmId) -> Eve
     node.record(vec![click]).unwrap().await.unwrap().remove(0).status
 }
 
-async fn view_event(node: &Node, event_id: &str, who: Subject) {
+/// Lets a shopper buy a pair of shoes.
+pub(super) async fn buy_shoes(node: &Node, event_id: &str, who: Subject) {
     let item = ShopperItem {
         item: ArmId::parse("item", "a").unwrap(),
         quantity: None,
@@ -104,7 +105,7 @@ async fn a_forgotten_subject_leaves_no_trace_in_any_file_and_comes_back_as_someb
     let bystander = decide_for(&node, subject("bob", "visit-of-bob")).await;
     let arm = first.chosen[0].arm.clone();
     assert_eq!(click_by(&node, "e1", who.clone(), &arm).await, EventStatus::Accepted);
-    view_event(&node, "e2", who.clone()).await;
+    buy_shoes(&node, "e2", who.clone()).await;
     let kinds = held(&node, &who).await;
     assert_eq!(kinds.iter().filter(|kind| **kind == "profile").count(), 1, "{kinds:?}");
     assert_eq!(kinds[1..], ["decision", "decision", "decision", "reward", "event"]);

@@ -6,6 +6,7 @@ mod faulty_journal;
 mod forgetting;
 mod later_kinds;
 mod overload;
+mod pages;
 mod pseudonyms;
 mod refusals;
 mod salvage;
