@@ -120,6 +120,7 @@ impl Ledger {
             | Body::Decided(_)
             | Body::Deferred(_)
             | Body::LearningCopied { .. }
+            | Body::LearningImported(_)
             | Body::ArmReset { .. }
             | Body::Rewarded(_)
             | Body::Shopper(_) => {}

@@ -142,6 +142,7 @@ impl SlotShard {
             | Body::Decided(_)
             | Body::Deferred(_)
             | Body::ArmReset { .. }
+            | Body::LearningImported(_)
             | Body::Rewarded(_) => {}
         }
         let Some(slot) = body.slot() else { return EventEffect::Change };

@@ -3,12 +3,13 @@
 use super::{
     apply::EventEffect,
     event::Event,
+    learning_file::LearningProvenance,
     ledger::{ForgottenEntry, Ledger},
     profile::ProfileStore,
     shard::SlotShard,
     shopper_effect::ShopperEffect,
     shopper_event::ShopperEvent,
-    slot_state::SlotState,
+    slot_state::{LearningSeed, SlotState},
 };
 use crate::slot::SlotId;
 
@@ -104,6 +105,13 @@ impl State {
     /// Profiles of sessions and customers.
     pub fn profiles(&self) -> Option<&ProfileStore> {
         self.slots.profiles()
+    }
+
+    /// Returns what a slot has learned, and where that comes from, or `None` if there is no such slot. This is cheap, because
+    /// everything large is shared.
+    pub fn learning_of(&self, slot: &SlotId) -> Option<(LearningProvenance, LearningSeed)> {
+        let state = self.slots.get(slot.as_str())?;
+        Some((LearningProvenance::new(slot, state, self.at_us()), state.learning()))
     }
 
     /// Returns the effect that a shopper event would have on the slots if it came at `at_us`.

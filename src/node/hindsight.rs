@@ -77,6 +77,7 @@ pub(super) fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<Deci
         | Body::SubjectForgotten(_)
         | Body::LearningCopied { .. }
         | Body::ArmReset { .. }
+        | Body::LearningImported(_)
         | Body::Shopper(_)) => Err(format!("it is called a decision and is of the kind {}", other.kind())),
     }
 }

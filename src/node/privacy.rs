@@ -124,6 +124,7 @@ impl Node {
                 | Body::SubjectForgotten(_)
                 | Body::LearningCopied { .. }
                 | Body::ArmReset { .. }
+                | Body::LearningImported(_)
                 | Body::Draft(_)
                 | Body::Imported(_)
                 | Body::SlotCreated { .. }

@@ -79,6 +79,7 @@ impl CallerKind {
             | Change::RemoveArms(_)
             | Change::SetAvailability(_)
             | Change::ResetArm(_)
+            | Change::ImportLearning(..)
             | Change::Reset => check_slot(node, slot),
         }
     }

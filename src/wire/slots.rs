@@ -12,7 +12,8 @@ use super::{
     error, page,
     proto::{
         CloneSlotRequest, CloneSlotResponse, CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest,
-        DeleteSlotResponse, GetRevisionRequest, GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListArmsRequest,
+        DeleteSlotResponse, ExportLearningRequest, ExportLearningResponse, GetRevisionRequest, GetRevisionResponse,
+        GetSlotRequest, GetSlotResponse, ImportLearningRequest, ImportLearningResponse, ListArmsRequest,
         ListArmsResponse, ListRevisionsRequest, ListRevisionsResponse, ListSlotsRequest, ListSlotsResponse,
         PreviewSlotChangeRequest, PreviewSlotChangeResponse, RemoveArmsRequest, RemoveArmsResponse, ResetArmRequest,
         ResetArmResponse, ResetSlotRequest, ResetSlotResponse, RollbackSlotRequest, RollbackSlotResponse,
@@ -20,6 +21,7 @@ use super::{
         StartFrom, StreamArmAvailabilityResponse, UpdateSlotRequest, UpdateSlotResponse, UpsertArmsRequest,
         UpsertArmsResponse, slot_service_server::SlotService,
     },
+    stream::AnswerStream,
 };
 use crate::{
     engine::{self, Change},
@@ -302,6 +304,25 @@ impl SlotService for Api {
         let view = view.map_err(|e| error::change(e, "new_slot_id"))?;
         let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(CloneSlotResponse { slot, arm_count, available_arm_count }))
+    }
+
+    type ExportLearningStream = AnswerStream<ExportLearningResponse>;
+
+    async fn export_learning(
+        &self,
+        request: Request<ExportLearningRequest>,
+    ) -> Result<Response<Self::ExportLearningStream>, Status> {
+        let access = CallAccess::of(&request);
+        let ExportLearningRequest { slot_id } = request.into_inner();
+        self.stream_learning(&access, &slot_id).await
+    }
+
+    async fn import_learning(
+        &self,
+        request: Request<Streaming<ImportLearningRequest>>,
+    ) -> Result<Response<ImportLearningResponse>, Status> {
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
+        Ok(Response::new(self.take_learning(&access, actor, request.into_inner()).await?))
     }
 
     async fn preview_slot_change(

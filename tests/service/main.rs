@@ -23,6 +23,7 @@ mod imports;
 mod incoming;
 mod json;
 mod learning;
+mod learning_files;
 mod marketer;
 mod ofrep;
 mod overload;

@@ -107,6 +107,7 @@ impl SlotState {
             }
             Body::ArmReset { arm, .. } => self.reset_arm(arm),
             Body::Imported(part) => self.apply_import(at_us, part),
+            Body::LearningImported(import) => self.take_learning(import.file.seed(), import.weight),
             Body::Draft(event) => self.drafts.apply(at_us, event, self.design.revision),
             Body::Decided(decided) => {
                 self.apply_decision(step, decided, observer);

@@ -28,6 +28,7 @@ pub(super) fn check_approval(state: &State, slot: &SlotId, body: &Body, why: &Ch
         | Body::SlotReset { .. }
         | Body::ArmReset { .. }
         | Body::LearningCopied { .. }
+        | Body::LearningImported(_)
         | Body::SubjectForgotten(_)
         | Body::Draft(_)
         | Body::Imported(_)
@@ -62,6 +63,7 @@ pub(in crate::engine) fn change_names(before: &Definition, body: &Body) -> Vec<&
         Body::SlotDeleted { .. } => vec![DELETE_CHANGE],
         Body::SlotCreated { .. }
         | Body::LearningCopied { .. }
+        | Body::LearningImported(_)
         | Body::SubjectForgotten(_)
         | Body::Draft(_)
         | Body::Imported(_)

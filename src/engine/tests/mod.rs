@@ -33,6 +33,7 @@ mod identity;
 mod imports;
 mod lateness;
 mod learning;
+mod learning_files;
 mod loud_subjects;
 mod overload;
 mod ownership;

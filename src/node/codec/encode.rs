@@ -4,7 +4,7 @@ use super::shopper::encode_shopper;
 use super::{
     draft::encode_draft,
     encode_slot::{encode_arm, encode_definition, encode_schedule},
-    imported::encode_import,
+    imported::{encode_import, encode_learning},
     log,
     numbers::{Numbered as _, optional_number},
     patch::encode_patch,
@@ -26,6 +26,7 @@ pub(super) fn encode_event(event: &Event) -> log::Event {
         | Body::SubjectForgotten(_)
         | Body::LearningCopied { .. }
         | Body::ArmReset { .. }
+        | Body::LearningImported(_)
         | Body::Imported(_)
         | Body::Draft(_) => true,
         Body::SlotCreated { .. }
@@ -108,6 +109,7 @@ fn encode_body(body: &Body) -> log::event::Body {
             let (author, reason) = author_and_reason(why);
             Out::ArmReset(log::ArmReset { slot_id: id(slot), arm_id: arm.to_string(), reason, author })
         }
+        Body::LearningImported(import) => Out::LearningImported(encode_learning(import)),
         Body::Draft(event) => Out::Draft(encode_draft(event)),
         Body::Imported(part) => Out::Imported(encode_import(part)),
         Body::Decided(decided) => Out::Decided(encode_decided(decided)),

@@ -197,6 +197,7 @@ impl Writer {
             Some(SoloCommand::Draft(draft)) => self.answer_draft(*draft),
             Some(SoloCommand::Settle(reply)) => drop(reply.send(())),
             Some(SoloCommand::Forget(events, reply)) => drop(reply.send(self.forget(&events))),
+            Some(SoloCommand::ReadLearning(slot, reply)) => drop(reply.send(self.state.learning_of(&slot))),
             Some(SoloCommand::ListForgotten(most, reply)) => drop(reply.send(self.list_forgotten(most))),
         }
         if portion.unasked > 0 && !self.shared.is_full() {

@@ -177,6 +177,7 @@ impl Writer {
                 | Body::Deferred(_)
                 | Body::LearningCopied { .. }
                 | Body::ArmReset { .. }
+                | Body::LearningImported(_)
                 | Body::SubjectForgotten(_)
                 | Body::Rewarded(_) => false,
             };

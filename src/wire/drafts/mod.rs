@@ -165,7 +165,7 @@ impl Api {
     ) -> Result<Option<PreviewSlotChangeResponse>, Status> {
         let Some(drafted) = found.request()? else { return Ok(None) };
         match drafted.change(&found.view)? {
-            Change::Reset | Change::ResetArm(_) | Change::Delete => Ok(None),
+            Change::Reset | Change::ResetArm(_) | Change::ImportLearning(..) | Change::Delete => Ok(None),
             change @ (Change::Create(_)
             | Change::CreateFrom(..)
             | Change::Update { .. }
@@ -232,7 +232,7 @@ impl DraftService for Api {
         let Some(drafted) = found.request()? else { return Ok(Response::new(response)) };
         let change = drafted.change(&found.view);
         let tried = match change {
-            Ok(Change::Reset | Change::ResetArm(_) | Change::Delete) => None,
+            Ok(Change::Reset | Change::ResetArm(_) | Change::ImportLearning(..) | Change::Delete) => None,
             Ok(change) => Some(self.node()?.try_change(drafted.slot.clone(), change).await),
             Err(why) => {
                 why.message().clone_into(&mut response.problem);

@@ -231,6 +231,8 @@ async fn a_key_reaches_the_slots_of_its_patterns_alone() {
         "StreamArmAvailability",
         "ComparePolicies",
         "StreamExport",
+        "ExportLearning",
+        "ImportLearning",
         "ExportSubject",
     ];
     let per_entry = ["BatchDecide", "RecordRewards", "ListSlots", "GetSystemState"];
