@@ -51,7 +51,7 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 49] = [
+const METHODS: [(&str, Role); 50] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("StreamDecide", Role::Decide),
@@ -94,6 +94,7 @@ const METHODS: [(&str, Role); 49] = [
     ("SetSafeChoice", Role::Tune),
     ("RollbackSlot", Role::Tune),
     ("DeleteSlot", Role::Admin),
+    ("RenameSlot", Role::Admin),
     ("ResetSlot", Role::Admin),
     ("ResetArm", Role::Admin),
     ("ExportSubject", Role::Admin),

@@ -95,6 +95,15 @@ pub enum Body {
         /// Author and reason.
         why: ChangeReason,
     },
+    /// A slot got another id, and kept everything else.
+    SlotRenamed {
+        /// Id of the slot before.
+        slot: SlotId,
+        /// Id of the slot from then on.
+        to: SlotId,
+        /// Author and reason.
+        why: ChangeReason,
+    },
     /// Arms were added or replaced.
     ArmsUpserted {
         /// The slot.
@@ -180,6 +189,9 @@ pub const FORGOTTEN: &str = "subject_forgotten";
 /// Name of the kind of learning that was copied, which two slots take part in.
 pub const LEARNING_COPIED: &str = "learning_copied";
 
+/// Name of the kind of renamed slots, which the journal holds under the id that the slot got.
+pub const SLOT_RENAMED: &str = "slot_renamed";
+
 /// Name of the kind of deferred decisions.
 pub const DEFERRED: &str = "deferred";
 
@@ -216,6 +228,7 @@ impl Body {
         Some(match self {
             Self::SlotCreated { definition, .. } | Self::SlotUpdated { definition, .. } => &definition.id,
             Self::SlotPatched { patch, .. } => &patch.settings.id,
+            Self::SlotRenamed { to, .. } => to,
             Self::SlotDeleted { slot, .. }
             | Self::ArmsUpserted { slot, .. }
             | Self::ArmsRemoved { slot, .. }
@@ -243,6 +256,7 @@ impl Body {
             Self::ArmsRemoved { .. } => "arms_removed",
             Self::AvailabilitySet { .. } => "availability_set",
             Self::SlotReset { .. } => "slot_reset",
+            Self::SlotRenamed { .. } => SLOT_RENAMED,
             Self::LearningCopied { .. } => LEARNING_COPIED,
             Self::ArmReset { .. } => "arm_reset",
             Self::LearningImported(_) => "learning_imported",
@@ -263,6 +277,7 @@ impl Body {
             | Self::SlotUpdated { why, .. }
             | Self::SlotPatched { why, .. }
             | Self::SlotDeleted { why, .. }
+            | Self::SlotRenamed { why, .. }
             | Self::ArmsUpserted { why, .. }
             | Self::ArmsRemoved { why, .. }
             | Self::AvailabilitySet { why, .. }
@@ -286,6 +301,7 @@ impl Body {
             | Self::SlotUpdated { .. }
             | Self::SlotPatched { .. }
             | Self::SlotDeleted { .. }
+            | Self::SlotRenamed { .. }
             | Self::ArmsUpserted { .. }
             | Self::ArmsRemoved { .. }
             | Self::AvailabilitySet { .. }

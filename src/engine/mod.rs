@@ -71,7 +71,8 @@ pub use decision_record::{
 pub use draft_plan::{DraftRequest, plan_draft};
 pub use drafts::{Draft, DraftContent, DraftEvent, DraftRefusal, DraftState, DraftStep, SignedStep};
 pub use event::{
-    Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, LEARNING_COPIED, RewardEvent, SHOPPER, TRAFFIC,
+    Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, LEARNING_COPIED, RewardEvent, SHOPPER,
+    SLOT_RENAMED, TRAFFIC,
 };
 pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};

@@ -1,7 +1,10 @@
 //! State of the service, and the one way to change it.
 
+use std::sync::Arc;
+
 use super::{
     apply::EventEffect,
+    decision_record::DecisionRecord,
     event::Event,
     learning_file::LearningProvenance,
     ledger::{ForgottenEntry, Ledger},
@@ -73,6 +76,24 @@ impl State {
     /// Returns the slot of this number.
     pub fn slot_of_number(&self, number: u32) -> Option<&SlotId> {
         self.ledger.slot_of_number(number)
+    }
+
+    /// Returns the present id of the slot that has this id, or that had it before it was renamed if no slot has it now.
+    pub fn present_id(&self, slot: &SlotId) -> Option<&SlotId> {
+        if let Some((present, _)) = self.slots.by_id.get_key_value(slot) {
+            return Some(present);
+        }
+        self.slots().find(|(_, state)| state.former_ids().contains(slot)).map(|(present, _)| present)
+    }
+
+    /// Returns a decision under the present id of its slot, which may have been renamed since the decision was made.
+    pub fn under_present_id(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
+        if let Some(slot) = self.slot_of_number(decided.id.slot())
+            && *slot != decided.slot
+        {
+            Arc::make_mut(&mut decided).slot = slot.clone();
+        }
+        decided
     }
 
     /// Applies the event. Positions are contiguous: each call is the next position.

@@ -132,6 +132,7 @@ impl Node {
                 | Body::SlotPatched { .. }
                 | Body::SlotDeleted { .. }
                 | Body::SlotReset { .. }
+                | Body::SlotRenamed { .. }
                 | Body::ArmsUpserted { .. }
                 | Body::ArmsRemoved { .. }
                 | Body::AvailabilitySet { .. } => return Ok(()),

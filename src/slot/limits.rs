@@ -61,6 +61,8 @@ pub const REVISIONS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const ARM_BOUNDS_MAX: usize = 1_000;
 /// Slots of one service, as each publishes a view of its own.
 pub const SLOTS_MAX: usize = 10_000;
+/// Times that one slot can be renamed, as each read of its past looks for all of its ids.
+pub const FORMER_IDS_MAX: usize = 20;
 /// Revisions that a slot keeps.
 pub const REVISIONS_MAX: usize = 200;
 /// Number of arms from which on a slot's arms share a model by default. With a posterior each they would learn nothing

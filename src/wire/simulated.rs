@@ -80,6 +80,7 @@ impl CallerKind {
             | Change::SetAvailability(_)
             | Change::ResetArm(_)
             | Change::ImportLearning(..)
+            | Change::Rename(_)
             | Change::Reset => check_slot(node, slot),
         }
     }

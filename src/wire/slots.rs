@@ -15,11 +15,11 @@ use super::{
         DeleteSlotResponse, ExportLearningRequest, ExportLearningResponse, GetRevisionRequest, GetRevisionResponse,
         GetSlotRequest, GetSlotResponse, ImportLearningRequest, ImportLearningResponse, ListArmsRequest,
         ListArmsResponse, ListRevisionsRequest, ListRevisionsResponse, ListSlotsRequest, ListSlotsResponse,
-        PreviewSlotChangeRequest, PreviewSlotChangeResponse, RemoveArmsRequest, RemoveArmsResponse, ResetArmRequest,
-        ResetArmResponse, ResetSlotRequest, ResetSlotResponse, RollbackSlotRequest, RollbackSlotResponse,
-        SetArmAvailabilityRequest, SetArmAvailabilityResponse, SetSafeChoiceRequest, SetSafeChoiceResponse, Slot,
-        StartFrom, StreamArmAvailabilityResponse, UpdateSlotRequest, UpdateSlotResponse, UpsertArmsRequest,
-        UpsertArmsResponse, slot_service_server::SlotService,
+        PreviewSlotChangeRequest, PreviewSlotChangeResponse, RemoveArmsRequest, RemoveArmsResponse, RenameSlotRequest,
+        RenameSlotResponse, ResetArmRequest, ResetArmResponse, ResetSlotRequest, ResetSlotResponse,
+        RollbackSlotRequest, RollbackSlotResponse, SetArmAvailabilityRequest, SetArmAvailabilityResponse,
+        SetSafeChoiceRequest, SetSafeChoiceResponse, Slot, StartFrom, StreamArmAvailabilityResponse, UpdateSlotRequest,
+        UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
     },
     stream::AnswerStream,
 };
@@ -289,6 +289,21 @@ impl SlotService for Api {
         let SlotHead { slot, arm_count, available_arm_count } =
             self.changed(&access, &slot_id, Change::ResetArm(arm), why, false).await?;
         Ok(Response::new(ResetArmResponse { slot, arm_count, available_arm_count }))
+    }
+
+    async fn rename_slot(&self, request: Request<RenameSlotRequest>) -> Result<Response<RenameSlotResponse>, Status> {
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
+        let RenameSlotRequest { slot_id, new_slot_id, reason, author } = request.into_inner();
+        let slot = parse_slot(&slot_id)?;
+        self.view(&access, &slot)?;
+        let to = SlotId::parse("new_slot_id", &new_slot_id).map_err(|e| error::field(&e))?;
+        access.check_slot(&to)?;
+        let (node, change) = (self.node()?, Change::Rename(to));
+        access.check_change(node, &slot, &change)?;
+        let view = node.change(slot, change, ChangeReason { author, reason, actor }, false).await;
+        let view = view.map_err(|e| error::change(e, "new_slot_id"))?;
+        let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
+        Ok(Response::new(RenameSlotResponse { slot, arm_count, available_arm_count }))
     }
 
     async fn clone_slot(&self, request: Request<CloneSlotRequest>) -> Result<Response<CloneSlotResponse>, Status> {

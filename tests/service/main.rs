@@ -31,6 +31,7 @@ mod personalizer;
 mod previews;
 mod privacy;
 mod process;
+mod renames;
 mod simulated;
 mod slots_cli;
 #[path = "../support/mod.rs"]

@@ -135,6 +135,7 @@ async fn announce(client: &mut Client, slot: &str, change: Change) -> Result<(),
         | Change::Rollback(_)
         | Change::MergeArms(_)
         | Change::ImportLearning(..)
+        | Change::Rename(_)
         | Change::SetSafeChoice(_) => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! Commands about what slots have learned.
+//! Commands about slots as a whole and what they have learned.
 
 use std::{fs, io::Write as _, path::PathBuf};
 
@@ -40,6 +40,29 @@ impl CloneSlot {
                 say(format_args!("{new_slot} is like {slot}, and starts from what it learned (weight {weight})"));
             }
         }
+        Ok(())
+    }
+}
+
+/// Flags of `slots rename`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RenameSlot {
+    /// Id of the slot.
+    slot: String,
+    /// Id that it gets.
+    new_slot: String,
+    #[command(flatten)]
+    because: ChangeNote,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl RenameSlot {
+    pub(super) async fn run(self) -> CommandResult {
+        let Self { slot, new_slot, because, target } = self;
+        target.connect().await?.rename_slot(&slot, &new_slot, &because.why("rename")).await?;
+        let (slot, new_slot) = (printable(&slot), printable(&new_slot));
+        say(format_args!("{slot} is {new_slot} now; calls by its former id are refused"));
         Ok(())
     }
 }

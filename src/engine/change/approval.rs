@@ -22,6 +22,7 @@ pub(super) fn check_approval(state: &State, slot: &SlotId, body: &Body, why: &Ch
         Body::SlotPatched { patch, .. } => patch.settings.controls.approval.as_ref(),
         Body::SlotUpdated { .. }
         | Body::SlotDeleted { .. }
+        | Body::SlotRenamed { .. }
         | Body::ArmsUpserted { .. }
         | Body::ArmsRemoved { .. }
         | Body::AvailabilitySet { .. }
@@ -62,6 +63,7 @@ pub(in crate::engine) fn change_names(before: &Definition, body: &Body) -> Vec<&
         Body::SlotReset { .. } | Body::ArmReset { .. } => vec![RESET_CHANGE],
         Body::SlotDeleted { .. } => vec![DELETE_CHANGE],
         Body::SlotCreated { .. }
+        | Body::SlotRenamed { .. }
         | Body::LearningCopied { .. }
         | Body::LearningImported(_)
         | Body::SubjectForgotten(_)

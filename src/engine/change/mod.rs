@@ -1,6 +1,7 @@
 //! Planning of a change: from a requested change of a slot to an event, or to the reason why it cannot be made.
 
 mod approval;
+mod rename;
 mod start;
 
 use std::{
@@ -19,6 +20,7 @@ use super::{
 };
 pub(super) use approval::change_names;
 use approval::check_approval;
+use rename::plan_rename;
 pub use start::{StartFrom, plan_start};
 use start::{check_start, plan_learning};
 
@@ -45,6 +47,8 @@ pub enum Change {
     },
     /// Delete a slot.
     Delete,
+    /// Give a slot another id.
+    Rename(SlotId),
     /// Add or replace arms.
     UpsertArms(Vec<Arm>),
     /// Add arms, or change those fields of arms that their drafts name.
@@ -153,6 +157,7 @@ pub fn plan_unapproved(
         Change::Create(_) | Change::CreateFrom(..) => Ok(None),
         Change::Update { definition, revision } => plan_update(now, slot, definition, revision, why),
         Change::Delete => Ok(Some(Body::SlotDeleted { slot, why })),
+        Change::Rename(to) => plan_rename(state, now, to, why).map(Some),
         Change::UpsertArms(arms) => plan_upsert(now, slot, arms.into_iter().map(ArmDraft::from).collect(), why),
         Change::MergeArms(arms) => plan_upsert(now, slot, arms, why),
         Change::RemoveArms(arms) => plan_removal(now, slot, arms, why).map(Some),

@@ -119,7 +119,9 @@ fn the_fold_of_an_import_is_the_same_for_any_number_of_shards_and_after_a_snapsh
             let step = ledger.step(event.at_us, &event.body);
             let at = SlotShard::index_of(event.body.slot().unwrap().as_str(), shards);
             parts[at].apply(step, &event.body, None);
-            parts.iter_mut().for_each(|part| part.sweep(step, None));
+            for part in &mut parts {
+                part.sweep(step, None);
+            }
         }
         assert!(snapshot::encode(&State::join(ledger, parts)).unwrap() == whole, "{shards} shards");
     }

@@ -40,6 +40,7 @@ mod ownership;
 mod pace;
 mod previews;
 mod recalls;
+mod renames;
 mod reports;
 mod rewards;
 mod rules;

@@ -71,6 +71,10 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
         In::SlotDeleted(log::SlotDeleted { slot_id: slot, reason, author }) => {
             Body::SlotDeleted { slot: parse_slot_id(&slot)?, why: why(author, reason) }
         }
+        In::SlotRenamed(log::SlotRenamed { slot_id: slot, new_slot_id, reason, author }) => {
+            let (slot, to) = (parse_slot_id(&slot)?, parse_slot_id(&new_slot_id)?);
+            Body::SlotRenamed { slot, to, why: why(author, reason) }
+        }
         In::ArmsUpserted(log::ArmsUpserted { slot_id: slot, arms, reason, author }) => {
             Body::ArmsUpserted { slot: parse_slot_id(&slot)?, arms: decode_arms(arms)?, why: why(author, reason) }
         }

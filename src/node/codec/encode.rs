@@ -27,6 +27,7 @@ pub(super) fn encode_event(event: &Event) -> log::Event {
         | Body::LearningCopied { .. }
         | Body::ArmReset { .. }
         | Body::LearningImported(_)
+        | Body::SlotRenamed { .. }
         | Body::Imported(_)
         | Body::Draft(_) => true,
         Body::SlotCreated { .. }
@@ -70,6 +71,10 @@ fn encode_body(body: &Body) -> log::event::Body {
         Body::SlotDeleted { slot, why } => {
             let (author, reason) = author_and_reason(why);
             Out::SlotDeleted(log::SlotDeleted { slot_id: id(slot), reason, author })
+        }
+        Body::SlotRenamed { slot, to, why } => {
+            let (author, reason) = author_and_reason(why);
+            Out::SlotRenamed(log::SlotRenamed { slot_id: id(slot), new_slot_id: id(to), reason, author })
         }
         Body::ArmsUpserted { slot, arms, why } => {
             let ((author, reason), arms) = (author_and_reason(why), arms.iter().map(|arm| encode_arm(arm)).collect());

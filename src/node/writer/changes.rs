@@ -149,11 +149,12 @@ impl Writer {
         if validate_only {
             return self.with_event(slot, self.planned(slot, change, why)?).map(|(_, after)| after);
         }
+        let renamed = if let Change::Rename(to) = &change { Some(to.clone()) } else { None };
         let start = if let Change::CreateFrom(_, from) = &change { Some(plan_start(slot, from, why)) } else { None };
         let mut events = Vec::from_iter(self.planned(slot, change, why)?);
         let started = events.first().and_then(|event| Some(Event { at_us: event.at_us, body: start? }));
         events.extend(started);
-        self.write_changes(slot, &events)
+        self.write_changes(renamed.as_ref().unwrap_or(slot), &events)
     }
 
     /// Writes the events of a change, if there are any. Returns the slot as it then is, or as it was before its deletion.

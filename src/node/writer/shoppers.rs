@@ -171,6 +171,7 @@ impl Writer {
                 | Body::ArmsRemoved { .. }
                 | Body::AvailabilitySet { .. }
                 | Body::SlotReset { .. }
+                | Body::SlotRenamed { .. }
                 | Body::Draft(_)
                 | Body::Imported(_)
                 | Body::Decided(_)

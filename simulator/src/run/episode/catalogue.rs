@@ -161,6 +161,7 @@ pub(crate) fn changed_arms(environment: &Environment<'_>, changes: &[Change]) ->
             | Change::Rollback(_)
             | Change::MergeArms(_)
             | Change::ImportLearning(..)
+            | Change::Rename(_)
             | Change::SetSafeChoice(_)
             | Change::Reset => Vec::new(),
         })

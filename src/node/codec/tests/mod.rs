@@ -142,6 +142,7 @@ proptest::proptest! {
             Body::SlotCreated { definition: Arc::clone(&definition), why: why.clone() },
             Body::LearningCopied { slot: slot.clone(), from: slot.clone(), weight: 0.25, why: forgotten_why.clone() },
             Body::ArmReset { slot: slot.clone(), arm: arms[0].clone(), why: forgotten_why.clone() },
+            Body::SlotRenamed { slot: slot.clone(), to: slot.clone(), why: forgotten_why.clone() },
             Body::LearningImported(Box::new(LearningImport {
                 slot: slot.clone(),
                 file: learning_of(Arc::clone(&definition)),
