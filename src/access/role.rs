@@ -51,7 +51,7 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 47] = [
+const METHODS: [(&str, Role); 50] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("StreamDecide", Role::Decide),
@@ -72,6 +72,7 @@ const METHODS: [(&str, Role); 47] = [
     ("ListFeatures", Role::View),
     ("ComparePolicies", Role::View),
     ("StreamExport", Role::View),
+    ("ExportLearning", Role::View),
     ("ExplainDecision", Role::View),
     ("ListDecisions", Role::View),
     ("TryDecide", Role::View),
@@ -93,12 +94,14 @@ const METHODS: [(&str, Role); 47] = [
     ("SetSafeChoice", Role::Tune),
     ("RollbackSlot", Role::Tune),
     ("DeleteSlot", Role::Admin),
+    ("RenameSlot", Role::Admin),
     ("ResetSlot", Role::Admin),
     ("ResetArm", Role::Admin),
     ("ExportSubject", Role::Admin),
     ("ForgetSubject", Role::Admin),
     ("ListForgotten", Role::Admin),
     ("ImportObservations", Role::Admin),
+    ("ImportLearning", Role::Admin),
 ];
 
 /// Returns the role that a call of the API needs, or `None` if the API has no such method.

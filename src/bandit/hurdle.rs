@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    linear::{Linear, PooledRewards, Scoring},
+    encoder::Encoder,
+    linear::{Linear, LinearDesign, PooledRewards, Scoring},
     model::{RewardRevision, SeenReward},
     score::{LogScore, LogitScore, RewardScale, Scores},
 };
-use crate::stats::{ArmMean, NormalScore, PooledPrior, SparseVector, math};
+use crate::stats::{ArmMean, Inconsistency, NormalScore, PooledPrior, SparseVector, ensure, math};
 
 /// Number of values that the pooled ratio of values to their estimates counts as in the ratio of one arm.
 const RATIO_VALUES: f64 = 50.0;
@@ -17,6 +18,8 @@ const RATIO_MAX: f64 = 100.0;
 /// Guesses of the variances of logarithms: within an arm, whose values differ by a factor of e, and between arms.
 const LOG_WITHIN: f64 = 1.0;
 const LOG_BETWEEN: f64 = 0.25;
+/// Largest size of the logarithm of a value that a model can have. Its exponential is finite.
+const LOG_MAX: f64 = 200.0;
 
 /// Values above zero of one arm, by their logarithms. *Persisted.*
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -142,6 +145,21 @@ impl Hurdle {
     /// Creates the model with a model of the rates.
     pub(super) fn new(rate: Linear) -> Self {
         Self { rate, values: PurchaseValues::default(), counts: Vec::new() }
+    }
+
+    /// Checks that the model may have learned rows of the encoder, for at most this number of arms.
+    pub(super) fn check_consistency(
+        &self,
+        design: &LinearDesign,
+        encoder: &Encoder,
+        arms: usize,
+    ) -> Result<(), Inconsistency> {
+        self.rate.check_consistency(design, encoder, arms)?;
+        let lists = [self.counts.len(), self.values.arms.len(), self.values.scores.len()];
+        ensure(lists.iter().all(|length| *length <= arms), "a model knows the values of arms that have no name")?;
+        let mut scores = self.values.scores.iter().chain([&self.values.fresh]);
+        let is_value = |of: &TypicalValue| of.log.abs() <= LOG_MAX && of.variance >= 0.0 && of.variance.is_finite();
+        ensure(scores.all(is_value), "the typical value of an arm is no distribution")
     }
 
     /// Model of the rates.

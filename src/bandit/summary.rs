@@ -44,6 +44,15 @@ impl ArmSummary {
         }
     }
 
+    /// Returns whether the summary may be that of a stream of rewards.
+    pub(super) fn is_consistent(&self) -> bool {
+        self.reward_sum.is_finite()
+            && self.rate.is_consistent()
+            && self.value.is_consistent()
+            && self.ln_retained <= 0.0
+            && self.ln_retained.is_finite()
+    }
+
     /// Weight of the observations that is not forgotten.
     pub fn weight(&self) -> f64 {
         self.rate.weight()

@@ -87,6 +87,7 @@ mod events;
 mod figures;
 mod imports;
 mod insight;
+mod learning;
 mod privacy;
 mod slots;
 mod system;
@@ -100,6 +101,7 @@ pub use events::{EventLine, EventOutcome, EventReport, EventReward, ReportedItem
 pub use figures::{PeriodReport, PolicyBaselines, PolicyComparisonResult, ReportPeriod, SeriesPoint, SeriesSplit};
 pub use imports::ImportedSoFar;
 pub use insight::{ChangePreview, DecisionExplanation, ExplainedArm};
+pub use learning::{ImportedLearning, LearningOrigin};
 pub use privacy::{ForgottenListing, SubjectForgotten};
 pub use slots::{SlotRevision, SlotSummary};
 pub use system::SystemState;

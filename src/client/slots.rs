@@ -9,8 +9,8 @@ use crate::{
         enums::encode_enum,
         proto::{
             self, ArmAvailability, CloneSlotRequest, DeleteSlotRequest, GetRevisionRequest, GetSlotRequest,
-            ListArmsRequest, ListRevisionsRequest, ListSlotsRequest, RemoveArmsRequest, ResetArmRequest,
-            ResetSlotRequest, RollbackSlotRequest, SetArmAvailabilityRequest, SetSafeChoiceRequest,
+            ListArmsRequest, ListRevisionsRequest, ListSlotsRequest, RemoveArmsRequest, RenameSlotRequest,
+            ResetArmRequest, ResetSlotRequest, RollbackSlotRequest, SetArmAvailabilityRequest, SetSafeChoiceRequest,
         },
     },
 };
@@ -174,6 +174,14 @@ impl Client {
             author,
         };
         self.slots.clone_slot(request).await?;
+        Ok(())
+    }
+
+    /// Gives a slot another id. It keeps everything else.
+    pub async fn rename_slot(&mut self, slot: &str, new_slot: &str, why: &ChangeReason) -> Result<(), ClientError> {
+        let ChangeReason { author, reason, actor: _ } = why.clone();
+        let (slot_id, new_slot_id) = (slot.to_owned(), new_slot.to_owned());
+        self.slots.rename_slot(RenameSlotRequest { slot_id, new_slot_id, reason, author }).await?;
         Ok(())
     }
 

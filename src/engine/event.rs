@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    decision_record::DecisionRecord, drafts::DraftEvent, ids::DecisionId, imported::ImportedPart, patch::Patch,
-    shopper_event::ShopperEvent, subject::Subject,
+    decision_record::DecisionRecord, drafts::DraftEvent, horizons::EventClass, ids::DecisionId, imported::ImportedPart,
+    learning_file::LearningImport, patch::Patch, shopper_event::ShopperEvent, subject::Subject,
 };
 use crate::slot::{Arm, ArmId, ChangeReason, Definition, Schedule, SlotId, Unavailable};
 
@@ -95,6 +95,15 @@ pub enum Body {
         /// Author and reason.
         why: ChangeReason,
     },
+    /// A slot got another id, and kept everything else.
+    SlotRenamed {
+        /// Id of the slot before.
+        slot: SlotId,
+        /// Id of the slot from then on.
+        to: SlotId,
+        /// Author and reason.
+        why: ChangeReason,
+    },
     /// Arms were added or replaced.
     ArmsUpserted {
         /// The slot.
@@ -149,6 +158,8 @@ pub enum Body {
         /// Author and reason.
         why: ChangeReason,
     },
+    /// A slot took over what a slot had learned, from a file.
+    LearningImported(Box<LearningImport>),
     /// A draft of a change took a step.
     Draft(Box<DraftEvent>),
     /// Decisions of the past were imported.
@@ -178,8 +189,37 @@ pub const FORGOTTEN: &str = "subject_forgotten";
 /// Name of the kind of learning that was copied, which two slots take part in.
 pub const LEARNING_COPIED: &str = "learning_copied";
 
+/// Name of the kind of renamed slots, which the journal holds under the id that the slot got.
+pub const SLOT_RENAMED: &str = "slot_renamed";
+
 /// Name of the kind of deferred decisions.
 pub const DEFERRED: &str = "deferred";
+
+/// Kinds of shopper events that hardly a goal counts.
+const LOOKS: [&str; 6] = ["view", "hover", "search", "filter", "sort", "shown"];
+
+impl EventClass {
+    /// Returns the class of an event by the name of its kind in the journal.
+    pub fn from_kind(kind: &str) -> Self {
+        match kind {
+            "decided" => Self::Decision,
+            DEFERRED => Self::Deferred,
+            "rewarded" => Self::Reward,
+            _ => Self::Other,
+        }
+    }
+
+    /// Returns the class of an event.
+    pub(super) fn of(body: &Body) -> Self {
+        // Most events are looks, and looks must not drive out the memory of purchases.
+        if let Body::Shopper(event) = body
+            && !LOOKS.contains(&event.kind.as_str())
+        {
+            return Self::Reward;
+        }
+        Self::from_kind(body.kind())
+    }
+}
 
 impl Body {
     /// Returns the slot that the event belongs to, or `None` for one that may concern every slot: a shopper event, or a
@@ -188,6 +228,7 @@ impl Body {
         Some(match self {
             Self::SlotCreated { definition, .. } | Self::SlotUpdated { definition, .. } => &definition.id,
             Self::SlotPatched { patch, .. } => &patch.settings.id,
+            Self::SlotRenamed { to, .. } => to,
             Self::SlotDeleted { slot, .. }
             | Self::ArmsUpserted { slot, .. }
             | Self::ArmsRemoved { slot, .. }
@@ -197,6 +238,7 @@ impl Body {
             | Self::SlotReset { slot, .. } => slot,
             Self::Draft(event) => &event.slot,
             Self::Imported(part) => &part.slot,
+            Self::LearningImported(import) => &import.slot,
             Self::Decided(decided) | Self::Deferred(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
             Self::Shopper(_) | Self::SubjectForgotten(_) => return None,
@@ -214,8 +256,10 @@ impl Body {
             Self::ArmsRemoved { .. } => "arms_removed",
             Self::AvailabilitySet { .. } => "availability_set",
             Self::SlotReset { .. } => "slot_reset",
+            Self::SlotRenamed { .. } => SLOT_RENAMED,
             Self::LearningCopied { .. } => LEARNING_COPIED,
             Self::ArmReset { .. } => "arm_reset",
+            Self::LearningImported(_) => "learning_imported",
             Self::Draft(_) => "draft",
             Self::Imported(_) => "imported",
             Self::Decided(_) => "decided",
@@ -233,6 +277,7 @@ impl Body {
             | Self::SlotUpdated { why, .. }
             | Self::SlotPatched { why, .. }
             | Self::SlotDeleted { why, .. }
+            | Self::SlotRenamed { why, .. }
             | Self::ArmsUpserted { why, .. }
             | Self::ArmsRemoved { why, .. }
             | Self::AvailabilitySet { why, .. }
@@ -241,6 +286,7 @@ impl Body {
             | Self::SlotReset { why, .. } => Some(why),
             Self::Draft(event) => Some(&event.why),
             Self::Imported(part) => Some(&part.why),
+            Self::LearningImported(import) => Some(&import.why),
             Self::SubjectForgotten(forgotten) => Some(&forgotten.why),
             Self::Decided(_) | Self::Deferred(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
         }
@@ -255,12 +301,14 @@ impl Body {
             | Self::SlotUpdated { .. }
             | Self::SlotPatched { .. }
             | Self::SlotDeleted { .. }
+            | Self::SlotRenamed { .. }
             | Self::ArmsUpserted { .. }
             | Self::ArmsRemoved { .. }
             | Self::AvailabilitySet { .. }
             | Self::SlotReset { .. }
             | Self::LearningCopied { .. }
             | Self::ArmReset { .. }
+            | Self::LearningImported(_)
             | Self::SubjectForgotten(_)
             | Self::Draft(_)
             | Self::Imported(_)

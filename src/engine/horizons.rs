@@ -17,7 +17,6 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Body, DEFERRED};
 use crate::slot::limits::{DECISIONS_TOTAL_MAX, DEFERRED_TOTAL_MAX, RECENT_TOTAL_MAX, REWARDS_TOTAL_MAX};
 
 /// Number of events after which the horizons move.
@@ -35,32 +34,6 @@ pub enum EventClass {
     /// Any other event.
     Other,
 }
-
-impl EventClass {
-    /// Returns the class of an event by the name of its kind in the journal.
-    pub fn from_kind(kind: &str) -> Self {
-        match kind {
-            "decided" => Self::Decision,
-            DEFERRED => Self::Deferred,
-            "rewarded" => Self::Reward,
-            _ => Self::Other,
-        }
-    }
-
-    /// Returns the class of an event.
-    pub(super) fn of(body: &Body) -> Self {
-        // Most events are looks, and looks must not drive out the memory of purchases.
-        if let Body::Shopper(event) = body
-            && !LOOKS.contains(&event.kind.as_str())
-        {
-            return Self::Reward;
-        }
-        Self::from_kind(body.kind())
-    }
-}
-
-/// Kinds of shopper events that hardly a goal counts.
-const LOOKS: [&str; 6] = ["view", "hover", "search", "filter", "sort", "shown"];
 
 /// Times since which slots may remember items, microseconds since 1970, or 0 for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

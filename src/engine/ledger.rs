@@ -52,11 +52,18 @@ pub struct Step {
     pub(super) number: Option<u32>,
     /// Number of slots, among which limits on the whole process are shared out.
     pub(super) slots: u64,
+    /// Says that the event gives a slot another id.
+    pub(super) renames: bool,
     /// Horizons by which every slot must be swept after the event, if it must.
     pub(super) sweep: Option<Horizons>,
 }
 
 impl Step {
+    /// Returns `true` if the event gives a slot another id. It does not if there is no such slot, or another one has the id.
+    pub fn renames(&self) -> bool {
+        self.renames
+    }
+
     /// Returns `true` if every slot must be swept after the event was applied, see [`SlotShard::sweep`](super::SlotShard::sweep).
     pub fn sweeps(&self) -> bool {
         self.sweep.is_some()
@@ -99,6 +106,10 @@ impl Ledger {
         match body {
             Body::SlotCreated { definition, .. } => step.number = Some(self.renumber(&definition.id)),
             Body::SlotDeleted { slot, .. } => self.slots.retain(|_, have| have != slot),
+            Body::SlotRenamed { slot, to, .. } if self.has_slot(slot) && !self.has_slot(to) => {
+                step.renames = true;
+                self.slots.values_mut().filter(|have| *have == slot).for_each(|have| have.clone_from(to));
+            }
             Body::SubjectForgotten(forgotten) => {
                 if self.forgotten.len() >= FORGOTTEN_MAX {
                     self.forgotten.pop_front();
@@ -110,6 +121,7 @@ impl Ledger {
             // The slot gets a new number, so that rewards of earlier decisions match nothing.
             Body::SlotReset { slot, .. } if self.has_slot(slot) => step.number = Some(self.renumber(slot)),
             Body::SlotReset { .. }
+            | Body::SlotRenamed { .. }
             | Body::SlotUpdated { .. }
             | Body::SlotPatched { .. }
             | Body::ArmsUpserted { .. }
@@ -120,6 +132,7 @@ impl Ledger {
             | Body::Decided(_)
             | Body::Deferred(_)
             | Body::LearningCopied { .. }
+            | Body::LearningImported(_)
             | Body::ArmReset { .. }
             | Body::Rewarded(_)
             | Body::Shopper(_) => {}
@@ -134,7 +147,7 @@ impl Ledger {
         self.at_us = self.at_us.max(at_us);
         let slots = self.slots.len() as u64;
         let sweep = self.recent.count(self.at_us, class);
-        Step { position: self.position, at_us: self.at_us, number: None, slots, sweep }
+        Step { position: self.position, at_us: self.at_us, number: None, slots, renames: false, sweep }
     }
 
     fn renumber(&mut self, slot: &SlotId) -> u32 {

@@ -35,6 +35,7 @@ mod ids;
 mod import_plan;
 mod imported;
 mod index;
+mod learning_file;
 mod ledger;
 mod outcome;
 mod ownership;
@@ -70,12 +71,14 @@ pub use decision_record::{
 pub use draft_plan::{DraftRequest, plan_draft};
 pub use drafts::{Draft, DraftContent, DraftEvent, DraftRefusal, DraftState, DraftStep, SignedStep};
 pub use event::{
-    Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, LEARNING_COPIED, RewardEvent, SHOPPER, TRAFFIC,
+    Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, LEARNING_COPIED, RewardEvent, SHOPPER,
+    SLOT_RENAMED, TRAFFIC,
 };
 pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};
 pub use import_plan::plan_import;
 pub use imported::{ImportProgress, ImportedObservation, ImportedPart};
+pub use learning_file::{LearningFile, LearningFileError, LearningImport, LearningProvenance};
 pub use ledger::{ForgottenEntry, Ledger, Step};
 pub use outcome::{DecisionOutcome, OutcomeObserver};
 pub use ownership::ArmDraft;

@@ -19,7 +19,7 @@ use super::{
     slot_state::{LearningSeed, RememberedEvent, SlotState},
     subject::Subject,
 };
-use crate::slot::{SlotId, limits::SHOPPER_EVENT_MEMORY_US};
+use crate::slot::{ChangeReason, SlotId, limits::SHOPPER_EVENT_MEMORY_US};
 
 /// Slots by id: all slots of a state, or one worker's shard.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -119,6 +119,12 @@ impl SlotShard {
                 }
                 return EventEffect::Change;
             }
+            Body::SlotRenamed { slot, to, why } => {
+                if let Some(state) = self.take_renamed(step, slot) {
+                    self.put_renamed(step, state, to, why);
+                }
+                return EventEffect::Change;
+            }
             Body::Shopper(event) => {
                 return EventEffect::Shopper(Box::new(self.apply_shopper(step, event, None)));
             }
@@ -142,6 +148,7 @@ impl SlotShard {
             | Body::Decided(_)
             | Body::Deferred(_)
             | Body::ArmReset { .. }
+            | Body::LearningImported(_)
             | Body::Rewarded(_) => {}
         }
         let Some(slot) = body.slot() else { return EventEffect::Change };
@@ -174,6 +181,18 @@ impl SlotShard {
         if let (Some(slot), Some(seed)) = (self.by_id.get_mut(slot), seed) {
             slot.take_learning(seed, weight);
         }
+    }
+
+    /// Takes out the slot that the event of a step renames, or returns `None` if the event renames none. Put it into the
+    /// shard that owns its new id.
+    pub fn take_renamed(&mut self, step: Step, slot: &SlotId) -> Option<Box<SlotState>> {
+        if step.renames { self.by_id.remove(slot).map(Box::new) } else { None }
+    }
+
+    /// Puts in a slot that was taken out, under its new id.
+    pub fn put_renamed(&mut self, step: Step, mut state: Box<SlotState>, to: &SlotId, why: &ChangeReason) {
+        state.rename(step.at_us, to, why);
+        self.by_id.insert(to.clone(), *state);
     }
 
     /// Forgets what the slots and the profiles know of a subject. What models learned stays.

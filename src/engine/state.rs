@@ -1,14 +1,18 @@
 //! State of the service, and the one way to change it.
 
+use std::sync::Arc;
+
 use super::{
     apply::EventEffect,
+    decision_record::DecisionRecord,
     event::Event,
+    learning_file::LearningProvenance,
     ledger::{ForgottenEntry, Ledger},
     profile::ProfileStore,
     shard::SlotShard,
     shopper_effect::ShopperEffect,
     shopper_event::ShopperEvent,
-    slot_state::SlotState,
+    slot_state::{LearningSeed, SlotState},
 };
 use crate::slot::SlotId;
 
@@ -74,6 +78,24 @@ impl State {
         self.ledger.slot_of_number(number)
     }
 
+    /// Returns the present id of the slot that has this id, or that had it before it was renamed if no slot has it now.
+    pub fn present_id(&self, slot: &SlotId) -> Option<&SlotId> {
+        if let Some((present, _)) = self.slots.by_id.get_key_value(slot) {
+            return Some(present);
+        }
+        self.slots().find(|(_, state)| state.former_ids().contains(slot)).map(|(present, _)| present)
+    }
+
+    /// Returns a decision under the present id of its slot, which may have been renamed since the decision was made.
+    pub fn under_present_id(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
+        if let Some(slot) = self.slot_of_number(decided.id.slot())
+            && *slot != decided.slot
+        {
+            Arc::make_mut(&mut decided).slot = slot.clone();
+        }
+        decided
+    }
+
     /// Applies the event. Positions are contiguous: each call is the next position.
     ///
     /// Total: an event about a slot that is gone changes nothing but the position.
@@ -104,6 +126,13 @@ impl State {
     /// Profiles of sessions and customers.
     pub fn profiles(&self) -> Option<&ProfileStore> {
         self.slots.profiles()
+    }
+
+    /// Returns what a slot has learned, and where that comes from, or `None` if there is no such slot. This is cheap, because
+    /// everything large is shared.
+    pub fn learning_of(&self, slot: &SlotId) -> Option<(LearningProvenance, LearningSeed)> {
+        let state = self.slots.get(slot.as_str())?;
+        Some((LearningProvenance::new(slot, state, self.at_us()), state.learning()))
     }
 
     /// Returns the effect that a shopper event would have on the slots if it came at `at_us`.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     bandit::{ClickModel, Learner},
-    slot::{Arm, Definition, Revision, RuleBook},
+    slot::{Arm, Definition, Revision, RuleBook, SlotId},
 };
 
 /// Published view of a slot. It is cheap to make from the state, and never changes.
@@ -23,6 +23,8 @@ pub struct SlotView {
     pub revision: u64,
     /// Definition of the slot.
     pub definition: Arc<Definition>,
+    /// Ids that the slot had before it was renamed, oldest first.
+    pub former_ids: Vec<SlotId>,
     /// Arms of the slot by id.
     pub arms: Arc<ArmTable>,
     /// Learner.
@@ -69,6 +71,11 @@ impl SlotView {
         self.arms.position(arm).map(|position| self.definition.arms[position].as_ref())
     }
 
+    /// Id that the slot was created with. Its shoppers are in the groups that this id gives, also after it was renamed.
+    pub fn first_id(&self) -> &SlotId {
+        self.former_ids.first().unwrap_or(&self.definition.id)
+    }
+
     /// Returns the view as of a moment, microseconds since 1970, with observations faded until then. While learning is
     /// frozen, the view stays as it is.
     pub fn at(&self, now_us: i64) -> Cow<'_, Self> {
@@ -98,11 +105,12 @@ impl SlotView {
 impl SlotState {
     /// Returns the view that decisions read.
     pub fn view(&self) -> SlotView {
-        let SlotDesign { revision, arms_bytes: _, definition, revisions, arms, rules } = &self.design;
+        let SlotDesign { revision, arms_bytes: _, definition, revisions, arms, rules, former_ids } = &self.design;
         SlotView {
             number: self.number,
             revision: *revision,
             definition: Arc::clone(definition),
+            former_ids: former_ids.clone(),
             arms: Arc::clone(arms),
             learner: Arc::clone(&self.learner),
             counters: self.counters.slot,

@@ -6,11 +6,12 @@ use tokio::sync::oneshot;
 
 use super::{
     ChangeFailure, Node, WriteError,
+    deciding::run_long,
     queue::SoloCommand,
     writer::{ChangeCommand, ChangeEachCommand, DraftStepCommand, ImportCommand},
 };
 use crate::{
-    engine::{Change, DraftRequest, ImportProgress, ImportedPart, SlotView},
+    engine::{Change, DraftRequest, ImportProgress, ImportedPart, LearningFile, LearningFileError, SlotView},
     slot::{ChangeReason, SlotId},
 };
 
@@ -72,5 +73,17 @@ impl Node {
         let pushed = self.shared.queue.push_single(SoloCommand::Import(Box::new(command)), None);
         self.count_refusal("changes", 1, pushed)?;
         imported.await.unwrap_or(Err(ChangeFailure::Write(WriteError::Unanswered)))
+    }
+
+    /// Returns what a slot has learned as a file, or `None` if there is no such slot.
+    pub async fn export_learning(
+        &self,
+        slot: SlotId,
+    ) -> Result<Option<Result<LearningFile, LearningFileError>>, WriteError> {
+        let (reply, learning) = oneshot::channel();
+        let pushed = self.shared.queue.push_single(SoloCommand::ReadLearning(slot, reply), None);
+        self.count_refusal("changes", 1, pushed)?;
+        let learning = learning.await.map_err(|_| WriteError::Unanswered)?;
+        Ok(learning.map(|(source, seed)| run_long(usize::MAX, || LearningFile::write(&source, &seed))))
     }
 }

@@ -71,14 +71,49 @@ pub(super) fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<Deci
         | Body::ArmsRemoved { .. }
         | Body::AvailabilitySet { .. }
         | Body::SlotReset { .. }
+        | Body::SlotRenamed { .. }
         | Body::Draft(_)
         | Body::Imported(_)
         | Body::Rewarded(_)
         | Body::SubjectForgotten(_)
         | Body::LearningCopied { .. }
         | Body::ArmReset { .. }
+        | Body::LearningImported(_)
         | Body::Shopper(_)) => Err(format!("it is called a decision and is of the kind {}", other.kind())),
     }
+}
+
+/// Returns the newest decisions of a slot with their times, newest first, also those that it made under former ids. At most
+/// `most` positions of the journal are searched.
+pub(super) fn newest_of_slot(
+    reader: &JournalReader,
+    view: &SlotView,
+    count: usize,
+    most: u64,
+    mask: Mask,
+) -> Result<Vec<(i64, Arc<DecisionRecord>)>, HindsightError> {
+    let mut found: Vec<(u64, (i64, Arc<DecisionRecord>))> = Vec::new();
+    let present = &view.definition.id;
+    for id in std::iter::once(present).chain(&view.former_ids) {
+        reader.newest("decided", id.as_str(), count, most, &mut |stored| {
+            let (at_us, mut decided) = decision(stored, mask)?;
+            // Another slot may have, or have had, a former id.
+            if id == present {
+                found.push((stored.position, (at_us, decided)));
+            } else if decided.id.slot() == view.number {
+                Arc::make_mut(&mut decided).slot = present.clone();
+                found.push((stored.position, (at_us, decided)));
+            }
+            Ok(())
+        })?;
+    }
+    if !view.former_ids.is_empty() {
+        // An id that the slot got back is among both.
+        found.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
+        found.dedup_by_key(|(position, _)| *position);
+        found.truncate(count);
+    }
+    Ok(found.into_iter().map(|(_, decision)| decision).collect())
 }
 
 impl Node {
@@ -95,7 +130,7 @@ impl Node {
         let (before, after) = self.try_change(slot.clone(), change).await?;
         self.settle(before.number).await;
         let preview = run_long(usize::MAX, || -> Result<SlotPreview, HindsightError> {
-            let decisions = self.last_decisions(&slot, count)?;
+            let decisions = self.last_decisions(&before, count)?;
             self.subjects.settle();
             let now_us = self.now_us();
             let (before, after) = SlotView::both_at(&before, &after, now_us);
@@ -110,6 +145,7 @@ impl Node {
     pub async fn recall(&self, id: DecisionId, slot: Option<&SlotId>) -> Result<RecalledDecision, HindsightError> {
         self.settle(id.slot()).await;
         let (at_us, decided) = run_long(usize::MAX, || self.find(id))?;
+        let decided = self.under_present_id(decided);
         if let Some(slot) = slot.filter(|slot| **slot != decided.slot) {
             let message = format!("decision '{id}' is of the slot '{}', not of '{slot}'", decided.slot);
             return Err(HindsightError::Unknown(message));
@@ -118,6 +154,18 @@ impl Node {
         let recalled = run_long(decided.candidates.len(), || recall(view.as_deref(), &decided));
         let decided = run_long(usize::MAX, || self.with_names(decided));
         Ok(RecalledDecision { decided, at_us, recalled, view })
+    }
+
+    /// Returns the decision under the present id of its slot, which may have been renamed since.
+    fn under_present_id(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
+        if self.slot(&decided.slot).is_some_and(|view| view.number == decided.id.slot()) {
+            return decided;
+        }
+        let view = self.shared.views.iter().find(|view| view.number == decided.id.slot());
+        if let Some(present) = view.map(|view| view.definition.id.clone()) {
+            Arc::make_mut(&mut decided).slot = present;
+        }
+        decided
     }
 
     /// The decision with the ids of its subject, where the table knows them.
@@ -151,13 +199,9 @@ impl Node {
     }
 
     /// The last decisions of a slot, oldest first; those from before a reset are of the same place, and count.
-    fn last_decisions(&self, slot: &SlotId, count: usize) -> Result<Vec<(i64, Arc<DecisionRecord>)>, HindsightError> {
+    fn last_decisions(&self, view: &SlotView, count: usize) -> Result<Vec<(i64, Arc<DecisionRecord>)>, HindsightError> {
         let reader = JournalReader::open(&self.folder)?;
-        let mut decisions = Vec::new();
-        reader.newest("decided", slot.as_str(), count, LOOK_BACK, &mut |stored| {
-            decisions.push(decision(stored, self.subjects.mask())?);
-            Ok(())
-        })?;
+        let mut decisions = newest_of_slot(&reader, view, count, LOOK_BACK, self.subjects.mask())?;
         decisions.reverse();
         Ok(decisions)
     }

@@ -11,6 +11,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Range,
     sync::Arc,
 };
 
@@ -24,7 +25,8 @@ use crate::{
     bandit::Features,
     engine::{
         Body, DecisionId, DecisionOutcome, DecisionRecord, Event, EventClass, EventEffect, EventStatus, Hash128,
-        Ledger, RewardEvent, SHOPPER, ShopperEvent, SlotShard, State, Step, TRAFFIC, event_key, whole_event_id,
+        Ledger, RewardEvent, SHOPPER, SLOT_RENAMED, ShopperEvent, SlotShard, State, Step, TRAFFIC, event_key,
+        whole_event_id,
     },
     journal::{JournalReader, ReadError, RecordRange, Stored},
     slot::{ArmId, Definition, SlotId, suggestion},
@@ -174,6 +176,8 @@ impl JoinInput {
 
 struct Join<'a, E> {
     selection: &'a Selection,
+    /// Ids of the selected slot, or `None` for all slots.
+    spans: Option<Vec<IdSpan>>,
     mask: Mask,
     ledger: Ledger,
     slots: SlotShard,
@@ -198,7 +202,8 @@ fn hand_out<E>(
 
 impl<E> Join<'_, E> {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), JoinStop<E>> {
-        let elsewhere = self.selection.slot.as_ref().is_some_and(|slot| slot.as_str() != stored.slot);
+        let is_of = |span: &IdSpan| span.slot.as_str() == stored.slot && span.positions.contains(&stored.position);
+        let elsewhere = self.spans.as_ref().is_some_and(|spans| !spans.iter().any(is_of));
         if elsewhere && stored.kind != SHOPPER && TRAFFIC.contains(&stored.kind) {
             let step = self.ledger.skip(stored.at_us, EventClass::from_kind(stored.kind));
             return self.sweep(step);
@@ -225,6 +230,14 @@ impl<E> Join<'_, E> {
         };
         if matches!(event.body, Body::SlotCreated { .. }) {
             self.known.insert(slot.clone());
+        }
+        if let Body::SlotRenamed { slot: from, to, .. } = &event.body
+            && step.renames()
+        {
+            self.known.insert(to.clone());
+            if let Some(waiting) = self.waiting.remove(from) {
+                self.waiting.insert(to.clone(), waiting);
+            }
         }
         let waiting = self.waiting.entry(slot.clone()).or_default();
         if let Body::Decided(decided) = &event.body
@@ -299,6 +312,48 @@ impl<E> Join<'_, E> {
     }
 }
 
+/// Positions of the journal in which an id was that of a slot.
+#[derive(Clone)]
+struct IdSpan {
+    slot: SlotId,
+    positions: Range<u64>,
+}
+
+/// Returns the ids of a slot with their positions. A deleted slot counts with the next of its id, a renamed one does not.
+fn spans_of(reader: &JournalReader, slot: &SlotId) -> Result<Vec<IdSpan>, ReadError> {
+    let mut spans: Vec<IdSpan> = Vec::new();
+    let mut open = vec![(slot.clone(), u64::MAX)];
+    while let Some((slot, until)) = open.pop() {
+        let (mut begins, mut ends) = (Vec::new(), Vec::new());
+        for kind in ["slot_created", SLOT_RENAMED, "slot_deleted"] {
+            reader.newest(kind, slot.as_str(), usize::MAX, u64::MAX, &mut |stored| {
+                match stored.position {
+                    position if position >= until => {}
+                    position if kind == "slot_deleted" => ends.push(position),
+                    position if kind == SLOT_RENAMED => {
+                        let Body::SlotRenamed { slot, .. } = codec::decode(stored.body)?.body else { return Ok(()) };
+                        begins.push((position, Some(slot)));
+                    }
+                    position => begins.push((position, None)),
+                }
+                Ok(())
+            })?;
+        }
+        begins.sort_by_key(|(position, _)| std::cmp::Reverse(*position));
+        let mut since = 0;
+        for (i, (begin, from)) in begins.iter().enumerate() {
+            open.extend(from.clone().map(|from| (from, *begin)));
+            let before = begins.get(i + 1).map(|(position, _)| *position);
+            if before.is_some_and(|before| !ends.iter().any(|end| (before..*begin).contains(end))) {
+                since = *begin;
+                break;
+            }
+        }
+        spans.push(IdSpan { slot, positions: since..until });
+    }
+    Ok(spans)
+}
+
 /// Hands every selected decision to `each` with what it came to, as they leave the engine's queue; what still waits at
 /// the journal's end comes last, slot by slot.
 pub fn join<E: std::error::Error>(
@@ -310,8 +365,9 @@ pub fn join<E: std::error::Error>(
     let (ledger, mut parts) = State::accounting().split(1);
     let slots = parts.pop().unwrap_or_default();
     let (waiting, known) = (BTreeMap::new(), BTreeSet::new());
-    let mut join =
-        Join { selection, mask: Mask::of(reader.folder(), Some(reader))?, ledger, slots, waiting, known, each };
+    let spans = selection.slot.as_ref().map(|slot| spans_of(reader, slot)).transpose()?;
+    let mask = Mask::of(reader.folder(), Some(reader))?;
+    let mut join = Join { selection, spans, mask, ledger, slots, waiting, known, each };
     let mut taker = None;
     let stopped = |stop, taker: &mut Option<E>| match stop {
         JoinStop::Unreadable(why) => why,

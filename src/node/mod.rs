@@ -282,8 +282,13 @@ impl Node {
         views
     }
 
-    /// Suggests the slot id that the caller may have meant by an unknown one.
+    /// Suggests the slot id that the caller may have meant by an unknown one: that of the slot that had it, or a similar one.
     pub fn suggest(&self, slot: &str) -> String {
+        let had = |view: &SlotView| view.former_ids.iter().any(|id| id.as_str() == slot);
+        let renamed = self.shared.views.iter().find(|view| had(view)).map(|view| view.definition.id.clone());
+        if let Some(present) = renamed {
+            return format!("; it was renamed to '{present}'");
+        }
         let names: Vec<SlotId> = self.shared.views.iter().map(|entry| entry.key().clone()).collect();
         suggestion(slot, names.iter().map(SlotId::as_str))
     }

@@ -10,7 +10,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use super::{HindsightError, Node, hindsight::decision, run_long, subjects::Mask};
+use super::{HindsightError, Node, hindsight::newest_of_slot, run_long, subjects::Mask};
 use crate::{
     engine::{DecisionRecord, SlotView},
     journal::JournalReader,
@@ -61,17 +61,10 @@ impl WatchedSlots {
 impl WatchedSlot {
     fn read(&mut self, reader: &JournalReader, view: &SlotView, mask: Mask) -> Result<(), HindsightError> {
         let most = reader.last().saturating_sub(self.position).min(LOOK_BACK);
-        let mut found = Vec::new();
-        reader.newest("decided", view.definition.id.as_str(), NEWEST_MAX, most, &mut |stored| {
-            let (at_us, decided) = decision(stored, mask)?;
-            // Decisions from before a reset are of another slot.
-            if decided.id.slot() == view.number {
-                found.push((at_us, without_candidates(decided)));
-            }
-            Ok(())
-        })?;
-        for newer in found.into_iter().rev() {
-            self.decisions.push_front(newer);
+        let found = newest_of_slot(reader, view, NEWEST_MAX, most, mask)?;
+        // Decisions from before a reset are of another slot.
+        for (at_us, newer) in found.into_iter().rev().filter(|(_, newer)| newer.id.slot() == view.number) {
+            self.decisions.push_front((at_us, without_candidates(newer)));
         }
         self.position = reader.last();
         self.shorten();
@@ -122,7 +115,15 @@ impl Node {
                 let slot = watched.look(&self.folder, view, self.subjects.mask())?;
                 slot.decisions.iter().take(count).cloned().collect()
             };
-            Ok(newest.into_iter().map(|(at_us, decided)| (at_us, self.with_names(decided))).collect())
+            let named = |(at_us, decided): (i64, Arc<DecisionRecord>)| {
+                let mut decided = self.with_names(decided);
+                if decided.slot != view.definition.id {
+                    // The slot was renamed since.
+                    Arc::make_mut(&mut decided).slot = view.definition.id.clone();
+                }
+                (at_us, decided)
+            };
+            Ok(newest.into_iter().map(named).collect())
         })
     }
 }

@@ -124,6 +124,7 @@ impl Node {
                 | Body::SubjectForgotten(_)
                 | Body::LearningCopied { .. }
                 | Body::ArmReset { .. }
+                | Body::LearningImported(_)
                 | Body::Draft(_)
                 | Body::Imported(_)
                 | Body::SlotCreated { .. }
@@ -131,6 +132,7 @@ impl Node {
                 | Body::SlotPatched { .. }
                 | Body::SlotDeleted { .. }
                 | Body::SlotReset { .. }
+                | Body::SlotRenamed { .. }
                 | Body::ArmsUpserted { .. }
                 | Body::ArmsRemoved { .. }
                 | Body::AvailabilitySet { .. } => return Ok(()),

@@ -19,12 +19,12 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, Event, EventClass, FORGOTTEN, LEARNING_COPIED, LearningSeed, Ledger, SHOPPER, SlotShard, State, Step,
-        TRAFFIC,
+        Body, Event, EventClass, FORGOTTEN, LEARNING_COPIED, LearningSeed, Ledger, SHOPPER, SLOT_RENAMED, SlotShard,
+        SlotState, State, Step, TRAFFIC,
         snapshot::{FrozenState, Origin},
     },
     journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, RecordRange, Stored},
-    slot::SlotId,
+    slot::{ChangeReason, SlotId},
 };
 
 /// Events that a worker is handed at a time.
@@ -46,6 +46,10 @@ enum RecoveryTask {
     Sweep(Step),
     /// Hand out what a slot has learned.
     Learning(SlotId, SyncSender<Option<LearningSeed>>),
+    /// Hand out the slot that an event renames.
+    Take(Step, SlotId, SyncSender<Option<Box<SlotState>>>),
+    /// Put in the slot that an event renamed, under its new id.
+    Put(Step, Box<SlotState>, SlotId, ChangeReason),
     /// Let a slot start from what another has learned, with this weight.
     Start(SlotId, Box<Option<LearningSeed>>, f64),
 }
@@ -68,6 +72,8 @@ fn work(mut slots: SlotShard, mask: Mask, batches: &Receiver<Vec<RecoveryTask>>)
             RecoveryTask::Sweep(step) => slots.sweep(step, None),
             // A reader that is gone does not need the answer.
             RecoveryTask::Learning(slot, reply) => drop(reply.send(slots.learning_of(&slot))),
+            RecoveryTask::Take(step, slot, reply) => drop(reply.send(slots.take_renamed(step, &slot))),
+            RecoveryTask::Put(step, state, to, why) => slots.put_renamed(step, state, &to, &why),
             RecoveryTask::Start(slot, seed, weight) => slots.start_from(&slot, (*seed).as_ref(), weight),
         }
     }
@@ -92,6 +98,9 @@ impl Reader {
             match codec::read(stored.body)? {
                 Decoded::Event(Event { at_us, body }) if stored.kind == LEARNING_COPIED => {
                     return self.take_copy(at_us, &body);
+                }
+                Decoded::Event(Event { at_us, body }) if stored.kind == SLOT_RENAMED => {
+                    return self.take_rename(at_us, &body);
                 }
                 Decoded::Event(event) => {
                     let step = self.ledger.step(event.at_us, &event.body);
@@ -146,6 +155,25 @@ impl Reader {
         self.send(source)?;
         let seed = learning.recv().map_err(|_| "the worker that applies it has stopped".to_owned())?;
         self.workers[target].1.push(RecoveryTask::Start(slot.clone(), Box::new(seed), *weight));
+        if step.sweeps() {
+            self.workers.iter_mut().for_each(|(_, batch)| batch.push(RecoveryTask::Sweep(step)));
+        }
+        Ok(())
+    }
+
+    /// Moves a slot that got another id, which may belong to another worker.
+    fn take_rename(&mut self, at_us: i64, body: &Body) -> Result<(), String> {
+        let step = self.ledger.step(at_us, body);
+        let Body::SlotRenamed { slot, to, why } = body else { return Ok(()) };
+        let part_of = |slot: &SlotId| SlotShard::index_of(slot.as_str(), self.workers.len());
+        let (source, target) = (part_of(slot), part_of(to));
+        let (reply, taken) = sync_channel(1);
+        self.workers[source].1.push(RecoveryTask::Take(step, slot.clone(), reply));
+        self.send(source)?;
+        let taken = taken.recv().map_err(|_| "the worker that applies it has stopped".to_owned())?;
+        if let Some(state) = taken {
+            self.workers[target].1.push(RecoveryTask::Put(step, state, to.clone(), why.clone()));
+        }
         if step.sweeps() {
             self.workers.iter_mut().for_each(|(_, batch)| batch.push(RecoveryTask::Sweep(step)));
         }

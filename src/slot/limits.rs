@@ -61,6 +61,8 @@ pub const REVISIONS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub const ARM_BOUNDS_MAX: usize = 1_000;
 /// Slots of one service, as each publishes a view of its own.
 pub const SLOTS_MAX: usize = 10_000;
+/// Times that one slot can be renamed, as each read of its past looks for all of its ids.
+pub const FORMER_IDS_MAX: usize = 20;
 /// Revisions that a slot keeps.
 pub const REVISIONS_MAX: usize = 200;
 /// Number of arms from which on a slot's arms share a model by default. With a posterior each they would learn nothing
@@ -111,6 +113,9 @@ pub const AHEAD_US_MAX: i64 = 24 * 3600 * 1_000_000;
 pub const ANSWER_BYTES_MAX: usize = 3_584 * 1024;
 /// Candidates of one explanation, those with the largest probabilities. More would hardly be read.
 pub const EXPLAINED_MAX: usize = 200;
+/// Bytes of a file with what a slot learned. The journal holds such a file as one record, and a slot with 20 arms and
+/// a hundred features takes some 5 MB.
+pub const LEARNING_BYTES_MAX: usize = 48 * 1024 * 1024;
 /// Bytes of one gRPC message, in which 5,000 candidates with a dozen features each fit.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Rules of one slot. Each costs every decision a little, and nobody keeps an overview of more.

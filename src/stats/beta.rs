@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{math::logistic, special::beta_quantile_log_odds};
+use super::{
+    consistency::{is_positive, same},
+    math::logistic,
+    special::beta_quantile_log_odds,
+};
 
 /// Beta posterior of a success rate, `Beta(a, b)` with a, b > 0. *Persisted.*
 ///
@@ -36,6 +40,16 @@ impl Beta {
     /// Creates the prior with a, b > 0.
     pub fn new(a: f64, b: f64) -> Self {
         Self { prior_a: a, prior_b: b, a, b }
+    }
+
+    /// Returns whether the posterior may follow from a prior.
+    pub fn is_consistent(&self) -> bool {
+        is_positive(self.prior_a) && is_positive(self.prior_b) && self.a.is_finite() && self.b.is_finite()
+    }
+
+    /// Returns whether two posteriors have the same prior.
+    pub fn has_prior_of(&self, other: &Self) -> bool {
+        same(self.prior_a, other.prior_a) && same(self.prior_b, other.prior_b)
     }
 
     /// Parameter a, at least that of the prior.

@@ -34,6 +34,7 @@ mod cached_winners;
 mod cholesky;
 pub mod compact;
 mod confidence;
+mod consistency;
 mod doubly_robust;
 mod gaussian;
 mod grouped;
@@ -60,6 +61,7 @@ pub use beta::Beta;
 pub use cached_winners::WinnerCache;
 pub use cholesky::{Cholesky, NotPositiveDefinite};
 pub use confidence::{Interval, REWARDS_MIN, RewardSample, mean_difference};
+pub use consistency::{Inconsistency, ensure, is_positive};
 pub use doubly_robust::{
     DecisionWeight, DoublyRobustFigure, DoublyRobustSums, FLOORS, GROUPS, RewardNoise, ScoredArm, WeightLevel,
 };

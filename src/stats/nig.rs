@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{pooled::ArmMean, special::student_quantile};
+use super::{
+    consistency::{is_positive, same},
+    pooled::ArmMean,
+    special::student_quantile,
+};
 
 /// Normal-inverse-gamma posterior: `y ~ N(μ, σ²)`, `μ | σ² ~ N(m, σ²/κ)`, `σ² ~ InvGamma(a, b)`. *Persisted.*
 ///
@@ -45,6 +49,23 @@ impl NormalInverseGamma {
     pub fn new(mean: f64, strength: f64, shape: f64, scale: f64) -> Self {
         let prior = Parameters { mean, strength, shape, scale };
         Self { prior, now: prior }
+    }
+
+    /// Returns whether the posterior may follow from a prior.
+    pub fn is_consistent(&self) -> bool {
+        let is_proper = |of: Parameters| {
+            is_positive(of.strength) && is_positive(of.shape) && is_positive(of.scale) && of.mean.is_finite()
+        };
+        is_proper(self.prior) && is_proper(self.now)
+    }
+
+    /// Returns whether two posteriors have the same prior.
+    pub fn has_prior_of(&self, other: &Self) -> bool {
+        let (own, other) = (self.prior, other.prior);
+        same(own.mean, other.mean)
+            && same(own.strength, other.strength)
+            && same(own.shape, other.shape)
+            && same(own.scale, other.scale)
     }
 
     /// Posterior mean of μ, reward.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::consistency::is_positive;
+
 /// Posterior of the noise variance, `σ² ~ InvGamma(a, b)`, pooled over all posteriors of a slot.
 ///
 /// With n observations of weights w: `a = a₀ + ½Σw` and `b = b₀ + ½Σ(Σwy² − μᵀΛμ)`,
@@ -34,6 +36,12 @@ impl Noise {
     /// Creates the prior with shape a₀ > 0 and scale b₀ > 0, in reward².
     pub fn new(shape: f64, scale: f64) -> Self {
         Self { prior_shape: shape, prior_scale: scale, shape, scale }
+    }
+
+    /// Returns whether the posterior may follow from a prior, also from one with this scale.
+    pub fn is_consistent(&self, prior_scale: f64) -> bool {
+        let parameters = [self.prior_shape, self.prior_scale, self.shape, self.scale, prior_scale];
+        parameters.into_iter().all(is_positive) && is_positive(self.variance_with(prior_scale))
     }
 
     /// Scale `b` of the posterior, reward².

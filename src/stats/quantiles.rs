@@ -11,6 +11,9 @@ const PER_OCTAVE: f64 = 8.0;
 /// Total count beyond which all counts are halved, so that old values fade.
 const COUNT_MAX: f64 = 10_000.0;
 
+/// Largest number of a bin: the logarithm of an f64 is below 1,100.
+const BIN_MAX: i32 = 8 * 1_100;
+
 /// Number of the largest values that a robust quantile takes for wild.
 const WILD: f64 = 3.0;
 /// Standard deviation of the log₂ of values before any is known. Values of shops have 1 to 2.6, in units of e .7 to 1.8.
@@ -51,6 +54,13 @@ impl QuantileSketch {
     /// Creates an empty sketch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Returns whether the sketch may be that of a stream of numbers.
+    pub fn is_consistent(&self) -> bool {
+        let is_bin = |&bin: &i32| bin == i32::MIN || bin.abs() <= BIN_MAX;
+        let is_count = |count: f64| (0.0..=2.0 * COUNT_MAX).contains(&count);
+        self.counts.keys().all(is_bin) && self.counts.values().all(|&count| is_count(count)) && is_count(self.total)
     }
 
     /// Number of values, reduced by fading.

@@ -39,6 +39,7 @@ mod feedback;
 pub(crate) mod figures;
 mod imports;
 mod insight;
+mod learning;
 mod mask;
 mod page;
 mod preview;
@@ -65,6 +66,7 @@ pub(crate) use actor::set_request_id;
 pub use codec::MessageCodec;
 pub use difference::{FieldDifference, differences};
 pub(crate) use error::{forbidden, not_confirmed, quota, role_missing, too_much, unauthenticated};
+pub(crate) use learning::PART as LEARNING_PART;
 pub(crate) use simulated::SIMULATED;
 
 pub use crate::node::time_text;

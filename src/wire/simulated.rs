@@ -79,6 +79,8 @@ impl CallerKind {
             | Change::RemoveArms(_)
             | Change::SetAvailability(_)
             | Change::ResetArm(_)
+            | Change::ImportLearning(..)
+            | Change::Rename(_)
             | Change::Reset => check_slot(node, slot),
         }
     }

@@ -12,14 +12,16 @@ use super::{
     error, page,
     proto::{
         CloneSlotRequest, CloneSlotResponse, CreateSlotRequest, CreateSlotResponse, DeleteSlotRequest,
-        DeleteSlotResponse, GetRevisionRequest, GetRevisionResponse, GetSlotRequest, GetSlotResponse, ListArmsRequest,
+        DeleteSlotResponse, ExportLearningRequest, ExportLearningResponse, GetRevisionRequest, GetRevisionResponse,
+        GetSlotRequest, GetSlotResponse, ImportLearningRequest, ImportLearningResponse, ListArmsRequest,
         ListArmsResponse, ListRevisionsRequest, ListRevisionsResponse, ListSlotsRequest, ListSlotsResponse,
-        PreviewSlotChangeRequest, PreviewSlotChangeResponse, RemoveArmsRequest, RemoveArmsResponse, ResetArmRequest,
-        ResetArmResponse, ResetSlotRequest, ResetSlotResponse, RollbackSlotRequest, RollbackSlotResponse,
-        SetArmAvailabilityRequest, SetArmAvailabilityResponse, SetSafeChoiceRequest, SetSafeChoiceResponse, Slot,
-        StartFrom, StreamArmAvailabilityResponse, UpdateSlotRequest, UpdateSlotResponse, UpsertArmsRequest,
-        UpsertArmsResponse, slot_service_server::SlotService,
+        PreviewSlotChangeRequest, PreviewSlotChangeResponse, RemoveArmsRequest, RemoveArmsResponse, RenameSlotRequest,
+        RenameSlotResponse, ResetArmRequest, ResetArmResponse, ResetSlotRequest, ResetSlotResponse,
+        RollbackSlotRequest, RollbackSlotResponse, SetArmAvailabilityRequest, SetArmAvailabilityResponse,
+        SetSafeChoiceRequest, SetSafeChoiceResponse, Slot, StartFrom, StreamArmAvailabilityResponse, UpdateSlotRequest,
+        UpdateSlotResponse, UpsertArmsRequest, UpsertArmsResponse, slot_service_server::SlotService,
     },
+    stream::AnswerStream,
 };
 use crate::{
     engine::{self, Change},
@@ -289,6 +291,21 @@ impl SlotService for Api {
         Ok(Response::new(ResetArmResponse { slot, arm_count, available_arm_count }))
     }
 
+    async fn rename_slot(&self, request: Request<RenameSlotRequest>) -> Result<Response<RenameSlotResponse>, Status> {
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
+        let RenameSlotRequest { slot_id, new_slot_id, reason, author } = request.into_inner();
+        let slot = parse_slot(&slot_id)?;
+        self.view(&access, &slot)?;
+        let to = SlotId::parse("new_slot_id", &new_slot_id).map_err(|e| error::field(&e))?;
+        access.check_slot(&to)?;
+        let (node, change) = (self.node()?, Change::Rename(to));
+        access.check_change(node, &slot, &change)?;
+        let view = node.change(slot, change, ChangeReason { author, reason, actor }, false).await;
+        let view = view.map_err(|e| error::change(e, "new_slot_id"))?;
+        let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
+        Ok(Response::new(RenameSlotResponse { slot, arm_count, available_arm_count }))
+    }
+
     async fn clone_slot(&self, request: Request<CloneSlotRequest>) -> Result<Response<CloneSlotResponse>, Status> {
         let (access, actor) = (CallAccess::of(&request), actor(&request));
         let CloneSlotRequest { slot_id, new_slot_id, without_learning, weight, reason, author } = request.into_inner();
@@ -302,6 +319,25 @@ impl SlotService for Api {
         let view = view.map_err(|e| error::change(e, "new_slot_id"))?;
         let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(Response::new(CloneSlotResponse { slot, arm_count, available_arm_count }))
+    }
+
+    type ExportLearningStream = AnswerStream<ExportLearningResponse>;
+
+    async fn export_learning(
+        &self,
+        request: Request<ExportLearningRequest>,
+    ) -> Result<Response<Self::ExportLearningStream>, Status> {
+        let access = CallAccess::of(&request);
+        let ExportLearningRequest { slot_id } = request.into_inner();
+        self.stream_learning(&access, &slot_id).await
+    }
+
+    async fn import_learning(
+        &self,
+        request: Request<Streaming<ImportLearningRequest>>,
+    ) -> Result<Response<ImportLearningResponse>, Status> {
+        let (access, actor) = (CallAccess::of(&request), actor(&request));
+        Ok(Response::new(self.take_learning(&access, actor, request.into_inner()).await?))
     }
 
     async fn preview_slot_change(

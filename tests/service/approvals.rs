@@ -170,6 +170,25 @@ async fn a_second_person_approves_a_draft_and_then_it_is_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_draft_outlives_another_id_of_its_slot() {
+    let (_folder, server, shop) = shop().await;
+    let ShopKeys { ann, eve, admin, .. } = &shop.people;
+    shop.draft_floor(0.1).await;
+    shop.done(eve, "ApproveDraft", named(1)).await;
+    let to = json!({"slotId": "offers", "newSlotId": "front"});
+    assert_eq!(shop.refused(ann, "RenameSlot", to.clone(), 403).await.0, "ROLE_MISSING");
+    shop.done(admin, "RenameSlot", to).await;
+    let named = json!({"slotId": "front", "draftId": 1});
+    let details = shop.done(ann, "GetDraft", named.clone()).await;
+    assert_eq!(details["draft"]["state"], "DRAFT_STATE_APPROVED", "{details}");
+    assert_eq!(details["diff"], json!([{"path": "controls.floor", "after": "0.1"}]), "{details}");
+    shop.done(ann, "PreviewDraft", named.clone()).await;
+    let applied = shop.done(ann, "ApplyDraft", named).await;
+    assert_eq!((&applied["slot"]["slotId"], &applied["slot"]["controls"]["floor"]), (&json!("front"), &json!(0.1)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn operations_act_at_once_and_a_draft_leaves_alone_what_they_did() {
     let (_folder, server, shop) = shop().await;
     let ShopKeys { ann, eve, .. } = &shop.people;

@@ -23,6 +23,7 @@ mod imports;
 mod incoming;
 mod json;
 mod learning;
+mod learning_files;
 mod marketer;
 mod ofrep;
 mod overload;
@@ -30,6 +31,7 @@ mod personalizer;
 mod previews;
 mod privacy;
 mod process;
+mod renames;
 mod simulated;
 mod slots_cli;
 #[path = "../support/mod.rs"]

@@ -134,6 +134,8 @@ async fn announce(client: &mut Client, slot: &str, change: Change) -> Result<(),
         | Change::Delete
         | Change::Rollback(_)
         | Change::MergeArms(_)
+        | Change::ImportLearning(..)
+        | Change::Rename(_)
         | Change::SetSafeChoice(_) => Ok(()),
     }
 }

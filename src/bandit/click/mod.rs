@@ -197,6 +197,13 @@ impl Positions {
         Self::default()
     }
 
+    /// Returns whether the model may be that of slates with at most this number of positions.
+    pub fn is_consistent(&self, positions_max: usize) -> bool {
+        let is_sum = |of: WeightedRewards| of.sum >= 0.0 && of.squares >= 0.0;
+        self.boundaries.len() < positions_max.max(1)
+            && self.boundaries.iter().all(|boundary| is_sum(boundary.upper) && is_sum(boundary.lower))
+    }
+
     /// Learns that the arm at `place` (0 is the first) was rewarded, or that it no longer is.
     ///
     /// `swap_probabilities` are those of the decision, one per pair of neighbours: entry k is the [`swap_probability`] of

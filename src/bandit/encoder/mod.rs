@@ -1,5 +1,6 @@
 //! Encoder of named feature values as rows of numbers, without a schema.
 
+mod consistent;
 mod learn;
 mod names;
 mod notes;

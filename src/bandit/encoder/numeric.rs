@@ -51,6 +51,14 @@ impl Numeric {
         Self { index, standardiser: Standardiser::default(), sentinels: Vec::new() }
     }
 
+    /// Returns whether the number may be one of a stream, where `next` is the first index that is not assigned.
+    pub(super) fn is_consistent(&self, next: u32) -> bool {
+        self.index < next
+            && self.sentinels.iter().flatten().all(|&index| index < next)
+            && self.sentinels.len() <= self.standardiser.sentinels().len()
+            && self.standardiser.is_consistent()
+    }
+
     /// Learns a number. `new_index` returns the index of a sentinel that is recognised.
     pub(super) fn learn(&mut self, value: f64, mut new_index: impl FnMut() -> Option<u32>) {
         self.standardiser.observe(value);

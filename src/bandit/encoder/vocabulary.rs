@@ -60,6 +60,15 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
+    /// Returns whether the arrivals may be those of a stream of words.
+    pub(super) fn is_consistent(&self) -> bool {
+        let parts = [self.novelty, self.decimals, self.before.1];
+        let remembered = self.recent.len();
+        remembered <= RECENT_MAX
+            && (self.oldest == 0 || (self.oldest as usize) < remembered)
+            && parts.iter().all(|part| (-1.0..=2.0).contains(part))
+    }
+
     /// Returns whether no word has arrived.
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0

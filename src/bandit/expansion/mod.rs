@@ -1,5 +1,7 @@
 //! Expansions: features made of features, with which a linear model follows nonlinear rewards.
 
+mod consistent;
+
 use std::f64::consts::TAU;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::Xoshiro256PlusPlus};

@@ -1,5 +1,6 @@
 //! Learner: everything that a slot has learned.
 
+mod consistent;
 mod contributions;
 mod fading;
 mod notes;

@@ -1,5 +1,6 @@
 //! Linear model of the reward of each arm over the features of a row, on one of two links.
 
+mod consistent;
 mod design;
 mod parts;
 mod pooled_prior;

@@ -1,5 +1,9 @@
 //! Models: posteriors of all arms of a slot, with a likelihood.
 
+mod consistent;
+
+pub(super) use consistent::is_budget;
+
 use serde::{Deserialize, Serialize};
 
 use super::{

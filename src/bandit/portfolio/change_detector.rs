@@ -28,6 +28,11 @@ pub(super) struct ChangeDetector {
 }
 
 impl ChangeDetector {
+    /// Returns whether the detector may have seen a stream of rewards.
+    pub(super) fn is_consistent(&self) -> bool {
+        self.alarm >= 0.0 && self.alarm.is_finite() && self.observations <= 1 << 60
+    }
+
     /// Counts an observation, whether or not its reward is tested.
     pub(super) fn count_observation(&mut self) {
         self.observations += 1;

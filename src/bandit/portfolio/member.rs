@@ -57,6 +57,11 @@ pub(super) struct SquaredError {
 const ERROR_GUESS: f64 = 10.0;
 
 impl SquaredError {
+    /// Returns whether the error may be that of a stream of forecasts.
+    pub(super) fn is_consistent(&self) -> bool {
+        [self.weight, self.sum].iter().all(|sum| *sum >= 0.0 && sum.is_finite())
+    }
+
     /// Adds the error of a forecast of the reward `y` for this number of observations.
     pub(super) fn observe(&mut self, y: f64, forecast: Forecast, copies: f64) {
         self.weight += copies;

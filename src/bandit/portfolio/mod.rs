@@ -3,6 +3,7 @@
 mod challenge;
 mod challenger;
 mod change_detector;
+mod consistent;
 mod member;
 mod observation;
 mod published;

@@ -1,7 +1,7 @@
 //! `slotwise slots`: slots as documents, and commands that steer them.
 //!
 //! * [`apply`]: `diff` and `apply`, which compare documents with slots and apply them.
-//! * [`learning`]: clones of slots, and the reset of one arm.
+//! * [`learning`]: other ids and clones of slots, files of what they learned, and the reset of one arm.
 //! * [`preview`]: the estimated effect of a change.
 //! * [`steer`]: history, rollback, the safe choice, pausing arms.
 
@@ -78,8 +78,14 @@ enum SlotsCommand {
     Pause(steer::Pause),
     /// Show paused arms of a slot again.
     Resume(steer::Resume),
+    /// Give a slot another id; it keeps everything else, and calls by its former id are refused.
+    Rename(learning::RenameSlot),
     /// Create a slot like another one, with what that has learned.
     Clone(learning::CloneSlot),
+    /// Write what a slot learned into a file, for a slot of this or another service to start from.
+    ExportLearning(learning::ExportLearning),
+    /// Let a slot that has made no decisions start from such a file.
+    ImportLearning(learning::ImportLearning),
     /// Forget what a slot learned of one arm.
     ResetArm(learning::ResetArm),
 }
@@ -132,7 +138,10 @@ impl SlotsArguments {
             SlotsCommand::Safe(safe) => safe.run().await,
             SlotsCommand::Pause(pause) => pause.run().await,
             SlotsCommand::Resume(resume) => resume.run().await,
+            SlotsCommand::Rename(rename) => rename.run().await,
             SlotsCommand::Clone(clone) => clone.run().await,
+            SlotsCommand::ExportLearning(export) => export.run().await,
+            SlotsCommand::ImportLearning(import) => import.run().await,
             SlotsCommand::ResetArm(reset) => reset.run().await,
         }
     }

@@ -26,7 +26,7 @@ use super::{
     shopper_effect::ShopperEffect,
     slot_state::{AVAILABILITY, ScaledFloors, SlotDesign, SlotState, upsert_arms},
 };
-use crate::slot::{Arm, ArmId, ChangeReason, Definition, EMERGENCY_CHANGES, changes_between};
+use crate::slot::{Arm, ArmId, ChangeReason, Definition, EMERGENCY_CHANGES, SlotId, changes_between};
 
 /// Effect of an event that was applied.
 #[derive(Debug, Clone, PartialEq)]
@@ -110,6 +110,7 @@ impl SlotState {
                 self.define(at_us, Arc::clone(&self.design.definition), why, format!("arm {arm} reset"));
             }
             Body::Imported(part) => self.apply_import(at_us, part),
+            Body::LearningImported(import) => self.take_learning(import.file.seed(), import.weight),
             Body::Draft(event) => self.drafts.apply(at_us, event, self.design.revision),
             Body::Decided(decided) => {
                 self.apply_decision(step, decided, observer);
@@ -125,6 +126,7 @@ impl SlotState {
             | Body::SubjectForgotten(_)
             | Body::LearningCopied { .. }
             | Body::SlotCreated { .. }
+            | Body::SlotRenamed { .. }
             | Body::SlotDeleted { .. } => {}
         }
         EventEffect::Change
@@ -139,6 +141,13 @@ impl SlotState {
         *self = Self { forgotten: self.forgotten, drafts, ..Self::new(self.number, self.accounting, design, at_us) };
         self.define(at_us, definition, why, "reset".into());
         self.drafts.outdate(self.design.revision);
+    }
+
+    /// Gives the slot another id, also in the revisions that are kept. Everything else stays.
+    pub(super) fn rename(&mut self, at_us: i64, to: &SlotId, why: &ChangeReason) {
+        let from = self.design.rename(to);
+        let definition = Arc::clone(&self.design.definition);
+        self.define(at_us, definition, why, format!("renamed from {from}"));
     }
 
     /// Gives the slot a new definition.

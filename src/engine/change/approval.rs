@@ -22,12 +22,14 @@ pub(super) fn check_approval(state: &State, slot: &SlotId, body: &Body, why: &Ch
         Body::SlotPatched { patch, .. } => patch.settings.controls.approval.as_ref(),
         Body::SlotUpdated { .. }
         | Body::SlotDeleted { .. }
+        | Body::SlotRenamed { .. }
         | Body::ArmsUpserted { .. }
         | Body::ArmsRemoved { .. }
         | Body::AvailabilitySet { .. }
         | Body::SlotReset { .. }
         | Body::ArmReset { .. }
         | Body::LearningCopied { .. }
+        | Body::LearningImported(_)
         | Body::SubjectForgotten(_)
         | Body::Draft(_)
         | Body::Imported(_)
@@ -61,7 +63,9 @@ pub(in crate::engine) fn change_names(before: &Definition, body: &Body) -> Vec<&
         Body::SlotReset { .. } | Body::ArmReset { .. } => vec![RESET_CHANGE],
         Body::SlotDeleted { .. } => vec![DELETE_CHANGE],
         Body::SlotCreated { .. }
+        | Body::SlotRenamed { .. }
         | Body::LearningCopied { .. }
+        | Body::LearningImported(_)
         | Body::SubjectForgotten(_)
         | Body::Draft(_)
         | Body::Imported(_)

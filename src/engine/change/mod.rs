@@ -1,6 +1,7 @@
 //! Planning of a change: from a requested change of a slot to an event, or to the reason why it cannot be made.
 
 mod approval;
+mod rename;
 mod start;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 use super::{
     drafts::DraftRefusal,
     event::{Availability, Body},
+    learning_file::{LearningFile, LearningImport},
     ownership::{ArmDraft, keep_operations},
     patch::Patch,
     slot_state::{AVAILABILITY, SlotState, upsert_arms},
@@ -18,9 +20,11 @@ use super::{
 };
 pub(super) use approval::change_names;
 use approval::check_approval;
-use start::check_start;
+use rename::plan_rename;
 pub use start::{StartFrom, plan_start};
+use start::{check_start, plan_learning};
 
+use crate::bandit::Learner;
 use crate::slot::{
     Arm, ArmId, Baseline, ChangeReason, Controls, Definition, FieldError, SlotId,
     limits::{LEARNED_ARMS_MAX, MODELS_MAX, REVISIONS_MAX, SLOTS_MAX},
@@ -43,6 +47,8 @@ pub enum Change {
     },
     /// Delete a slot.
     Delete,
+    /// Give a slot another id.
+    Rename(SlotId),
     /// Add or replace arms.
     UpsertArms(Vec<Arm>),
     /// Add arms, or change those fields of arms that their drafts name.
@@ -59,6 +65,8 @@ pub enum Change {
     Reset,
     /// Forget what was learned of one arm.
     ResetArm(ArmId),
+    /// Start from what a slot had learned, from a file, with this weight of each observation.
+    ImportLearning(Arc<LearningFile>, f64),
 }
 
 /// Reason why a change cannot be made.
@@ -149,6 +157,7 @@ pub fn plan_unapproved(
         Change::Create(_) | Change::CreateFrom(..) => Ok(None),
         Change::Update { definition, revision } => plan_update(now, slot, definition, revision, why),
         Change::Delete => Ok(Some(Body::SlotDeleted { slot, why })),
+        Change::Rename(to) => plan_rename(state, now, to, why).map(Some),
         Change::UpsertArms(arms) => plan_upsert(now, slot, arms.into_iter().map(ArmDraft::from).collect(), why),
         Change::MergeArms(arms) => plan_upsert(now, slot, arms, why),
         Change::RemoveArms(arms) => plan_removal(now, slot, arms, why).map(Some),
@@ -161,6 +170,9 @@ pub fn plan_unapproved(
                 check_arm(now.definition(), "arm_id".to_owned(), &arm)?;
             }
             Ok(Some(Body::ArmReset { slot, arm, why }))
+        }
+        Change::ImportLearning(file, weight) => {
+            plan_learning(now, LearningImport { slot, file, weight, why }).map(Some)
         }
     }
 }
@@ -198,8 +210,8 @@ fn plan_update(
         return Err(stale(now, slot, revision));
     }
     check(now, &definition).and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
-    check_models(now, &definition)?;
-    check_learned(now, &definition)?;
+    check_models(now.learner(), &definition)?;
+    check_learned(now.design.arms.names(), &definition)?;
     Ok(patched(have, &definition, why, None))
 }
 
@@ -236,7 +248,7 @@ fn plan_removal(now: &SlotState, slot: SlotId, arms: Vec<ArmId>, why: ChangeReas
     let mut after = (**have).clone();
     after.arms.retain(|arm| !gone.contains(&arm.id));
     check(now, &after)?;
-    check_models(now, &after)?;
+    check_models(now.learner(), &after)?;
     Ok(Body::ArmsRemoved { slot, arms, why })
 }
 
@@ -271,7 +283,7 @@ fn plan_rollback(now: &SlotState, number: u64, why: ChangeReason) -> Result<Opti
     };
     let definition = keep_operations(&revision.definition, now.definition());
     check(now, &definition)?;
-    check_models(now, &definition)?;
+    check_models(now.learner(), &definition)?;
     Ok(patched(now.definition(), &definition, why, Some(number)))
 }
 
@@ -326,8 +338,8 @@ fn plan_upsert(
     let mut after = (**have).clone();
     upsert_arms(&mut after.arms, &arms);
     check(now, &after)?;
-    check_models(now, &after)?;
-    check_learned(now, &after)?;
+    check_models(now.learner(), &after)?;
+    check_learned(now.design.arms.names(), &after)?;
     Ok(Some(Body::ArmsUpserted { slot, arms, why }))
 }
 
@@ -353,25 +365,25 @@ fn stale(now: &SlotState, slot: SlotId, given: u64) -> ChangeError {
     ChangeError::Stale { slot, given, current, change, at_us, why: Box::new(why) }
 }
 
-/// Checks the number of arms that were ever learned. Removed arms count, because the slot keeps what it learned of
-/// them.
-fn check_learned(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError> {
-    let known = &now.design.arms;
-    let fresh = wanted.arms.iter().filter(|arm| known.learned(arm.id.as_str()).is_none()).count();
-    if known.names().len() + fresh <= LEARNED_ARMS_MAX {
+/// Checks the number of arms that were ever learned, of which `names` are the ids so far. Removed arms count, because the
+/// slot keeps what it learned of them.
+fn check_learned(names: &[ArmId], wanted: &Definition) -> Result<(), ChangeError> {
+    let known: HashSet<&ArmId> = names.iter().collect();
+    let fresh = wanted.arms.iter().filter(|arm| !known.contains(&arm.id)).count();
+    if names.len() + fresh <= LEARNED_ARMS_MAX {
         return Ok(());
     }
     let message = format!(
         "would make {} arms that the slot has ever learned of, and at most {LEARNED_ARMS_MAX} are kept; reset the slot, or make a new one",
-        known.names().len() + fresh
+        names.len() + fresh
     );
     Err(FieldError::new("arms", message).into())
 }
 
 /// Checks the number of models. Another definition may need other models, and so may another number of arms, if it
 /// makes the slot a large catalogue or ends that.
-fn check_models(now: &SlotState, wanted: &Definition) -> Result<(), ChangeError> {
-    let models = now.learner().models_with(&wanted.model, wanted.traits());
+fn check_models(learner: &Learner, wanted: &Definition) -> Result<(), ChangeError> {
+    let models = learner.models_with(&wanted.model, wanted.traits());
     if models <= MODELS_MAX {
         return Ok(());
     }

@@ -1,8 +1,13 @@
-//! Start of a new slot from what another slot has learned.
+//! Start of a slot from what a slot has learned: another one of the service, or one whose learning came as a file.
 
 use super::{ChangeError, check_learned, check_models};
 use crate::{
-    engine::{event::Body, state::State},
+    engine::{
+        event::Body,
+        learning_file::{LearningImport, LearningProvenance},
+        slot_state::{LearningSeed, SlotState},
+        state::State,
+    },
     slot::{ChangeReason, Definition, FieldError, SlotId, suggestion},
 };
 
@@ -21,24 +26,50 @@ pub fn plan_start(slot: &SlotId, from: &StartFrom, why: &ChangeReason) -> Body {
     Body::LearningCopied { slot: slot.clone(), from, weight, why: why.clone() }
 }
 
+fn check_weight(field: &str, weight: f64) -> Result<(), FieldError> {
+    if weight > 0.0 && weight <= 1.0 { Ok(()) } else { Err(FieldError::new(field, "must be above 0 and at most 1")) }
+}
+
+/// Checks that what was learned means the same in a slot. Errors name `field`, which says where it comes from.
+fn check_meaning(
+    field: &str,
+    source: &LearningProvenance,
+    seed: &LearningSeed,
+    definition: &Definition,
+) -> Result<(), ChangeError> {
+    if source.simulated != definition.controls.simulated() {
+        let message = "one of the slots is for simulated traffic and the other is not";
+        return Err(FieldError::new(field, message).into());
+    }
+    if source.pays_rates != definition.goal.within_unit() {
+        let message = "one of the goals pays rates and the other values, so that what was learned means something else";
+        return Err(FieldError::new(field, message).into());
+    }
+    check_learned(seed.arms(), definition)?;
+    check_models(seed.learner(), definition)
+}
+
 /// Checks that a new slot can start from what another has learned.
 pub(super) fn check_start(state: &State, definition: &Definition, from: &StartFrom) -> Result<(), ChangeError> {
-    if !(from.weight > 0.0 && from.weight <= 1.0) {
-        return Err(FieldError::new("start_from.weight", "must be above 0 and at most 1").into());
-    }
-    let Some(source) = state.slot(from.slot.as_str()) else {
+    check_weight("start_from.weight", from.weight)?;
+    let Some((source, seed)) = state.learning_of(&from.slot) else {
         let near = suggestion(from.slot.as_str(), state.slots().map(|(id, _)| id.as_str()));
         return Err(FieldError::new("start_from.slot_id", format!("there is no slot '{}'{near}", from.slot)).into());
     };
-    if source.definition().controls.simulated() != definition.controls.simulated() {
-        let message = "one of the slots is for simulated traffic and the other is not";
-        return Err(FieldError::new("start_from.slot_id", message).into());
+    check_meaning("start_from.slot_id", &source, &seed, definition)
+}
+
+/// Returns the event that lets a slot start from a file. The slot must have learned nothing from decisions of its own,
+/// because those know its arms by indices that the file gives to others.
+pub(super) fn plan_learning(now: &SlotState, import: LearningImport) -> Result<Body, ChangeError> {
+    check_weight("weight", import.weight)?;
+    let decisions = now.decisions.pending.added();
+    if decisions > 0 {
+        let message = format!(
+            "names a slot that has made {decisions} decisions since it began to learn; import into a new slot, or reset this one first"
+        );
+        return Err(FieldError::new("slot_id", message).into());
     }
-    let pays_alike = source.definition().goal.within_unit() == definition.goal.within_unit();
-    if !pays_alike {
-        let message = "one of the goals pays rates and the other values, so that what was learned means something else";
-        return Err(FieldError::new("start_from.slot_id", message).into());
-    }
-    check_learned(source, definition)?;
-    check_models(source, definition)
+    check_meaning("content", import.file.source(), import.file.seed(), now.definition())?;
+    Ok(Body::LearningImported(Box::new(import)))
 }

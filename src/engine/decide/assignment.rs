@@ -86,7 +86,7 @@ fn is_in_share(
     let controls = &view.definition.controls;
     // The name of an experiment is no id of a slot, so the two never give the same groups.
     let unit = match &controls.experiment {
-        None => view.definition.id.as_str().to_owned(),
+        None => view.first_id().as_str().to_owned(),
         Some(experiment) => format!("experiment\0{experiment}"),
     };
     let unit = unit.as_bytes();

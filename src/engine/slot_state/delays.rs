@@ -68,6 +68,17 @@ impl Default for DelayModel {
 }
 
 impl DelayModel {
+    /// Returns whether the model may be that of rewards up to the time `until_us`, microseconds since 1970.
+    pub(in crate::engine) fn is_consistent(&self, until_us: i64) -> bool {
+        let is_age = |age: &SilenceAge| age.delay_us >= 0 && age.lag_us >= 0;
+        let counts = [self.rewarded, self.matured];
+        self.delays.is_consistent()
+            && self.lags.is_consistent()
+            && (self.watermark_us == i64::MIN || (0..=until_us).contains(&self.watermark_us))
+            && counts.iter().all(|count| *count >= 0.0 && count.is_finite())
+            && self.ages.iter().chain(&self.strata).all(is_age)
+    }
+
     /// Observes the first event, at `at_us`, of an arm that a decision at `decided_us` showed.
     pub(in crate::engine) fn observe(&mut self, at_us: i64, decided_us: i64) {
         self.delays.observe((at_us - decided_us) as f64);

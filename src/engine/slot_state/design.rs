@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     engine::arm_table::{self, ArmTable},
     slot::{
-        Arm, ArmId, ChangeReason, Definition, Revision, RuleBook,
+        Arm, ArmId, ChangeReason, Definition, Revision, RuleBook, SlotId,
         limits::{REVISIONS_BYTES_MAX, REVISIONS_MAX},
     },
 };
@@ -35,6 +35,9 @@ pub(in crate::engine) struct SlotDesign {
     /// The definition's rules, compiled.
     #[serde(skip)]
     pub(in crate::engine) rules: Arc<RuleBook>,
+    /// Ids that the slot had before it was renamed, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::engine) former_ids: Vec<SlotId>,
 }
 
 /// Returns a placeholder until the definition is restored from the revisions.
@@ -52,7 +55,21 @@ impl SlotDesign {
             revisions: Arc::default(),
             arms: Arc::default(),
             rules: Arc::default(),
+            former_ids: Vec::new(),
         }
+    }
+
+    /// Gives the definition and its revisions another id. Returns the one before.
+    pub(in crate::engine) fn rename(&mut self, to: &SlotId) -> SlotId {
+        let renamed = |definition: &Definition| Arc::new(Definition { id: to.clone(), ..definition.clone() });
+        for revision in Arc::make_mut(&mut self.revisions) {
+            revision.definition = renamed(&revision.definition);
+        }
+        let from = self.definition.id.clone();
+        let newest = self.revisions.last().map(|newest| Arc::clone(&newest.definition));
+        self.definition = newest.unwrap_or_else(|| renamed(&self.definition));
+        self.former_ids.push(from.clone());
+        from
     }
 
     /// Makes a new revision of the definition, and returns the definition before.

@@ -75,7 +75,7 @@ use super::{
 };
 use crate::{
     bandit::Learner,
-    slot::{Arm, ArmId, Definition, Revision},
+    slot::{Arm, ArmId, Definition, Revision, SlotId},
 };
 
 /// State of one slot. *Persisted.*
@@ -201,6 +201,11 @@ impl SlotState {
     /// The definition.
     pub fn definition(&self) -> &Arc<Definition> {
         &self.design.definition
+    }
+
+    /// Ids that the slot had before it was renamed, oldest first.
+    pub fn former_ids(&self) -> &[SlotId] {
+        &self.design.former_ids
     }
 
     /// Returns the arm of this id, if the slot has it and it has attributes.

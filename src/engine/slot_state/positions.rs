@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{bandit::Positions, engine::pending::ShownArm, stats::math};
+use crate::{bandit::Positions, engine::pending::ShownArm, slot::limits::COUNT_MAX, stats::math};
 
 /// Smallest decay in which the model fades.
 const FADE_STEP: f64 = 1e-3;
@@ -21,6 +21,14 @@ impl PositionModel {
     /// Creates a model that fades from `at_us` on.
     pub(in crate::engine) fn new(at_us: i64) -> Self {
         Self { positions: Positions::new(), faded_us: at_us, ln_decay: 0.0 }
+    }
+
+    /// Returns whether the model may be that of slates up to the time `until_us`, microseconds since 1970.
+    pub(in crate::engine) fn is_consistent(&self, until_us: i64) -> bool {
+        self.positions.is_consistent(COUNT_MAX as usize)
+            && (0..=until_us).contains(&self.faded_us)
+            && self.ln_decay <= 0.0
+            && self.ln_decay.is_finite()
     }
 
     /// Probability that a position is looked at, relative to the first.

@@ -12,6 +12,11 @@ use crate::stats::QuantileSketch;
 pub(in crate::engine) struct ValueQuantiles(BTreeMap<String, QuantileSketch>);
 
 impl ValueQuantiles {
+    /// Returns whether these may be the quantiles of values of events.
+    pub(in crate::engine) fn is_consistent(&self) -> bool {
+        self.0.values().all(QuantileSketch::is_consistent)
+    }
+
     /// Limits a value to the quantile `share` of the values of its kind so far.
     pub(in crate::engine) fn winsorize(&self, kind: &str, value: f64, share: f64) -> f64 {
         let limit = self.0.get(kind).and_then(|values| values.robust_quantile(share));

@@ -302,7 +302,7 @@ fn a_sweep_forgets_in_every_slot() {
     assert_eq!(remembered(&world.state), ten);
     let recent_us = at_us - 3_500;
     let horizons = Horizons { decisions_us: at_us - 6_500, recent_us, rewards_us: at_us - 8_500, deferred_us: 0 };
-    let step = Step { position: 0, at_us, number: None, slots: 1, sweep: Some(horizons) };
+    let step = Step { position: 0, at_us, number: None, slots: 1, renames: false, sweep: Some(horizons) };
     let (ledger, mut parts) = world.state.clone().split(3);
     for part in &mut parts {
         part.sweep(step, None);

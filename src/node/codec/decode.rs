@@ -7,7 +7,7 @@ use super::{
     decode_slot::{decode_arms, decode_definition, decode_schedule},
     draft::decode_draft,
     error::DecodeError,
-    imported::decode_import,
+    imported::{decode_import, decode_learning},
     log,
     numbers::Numbered as _,
     patch::decode_patch,
@@ -71,6 +71,10 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
         In::SlotDeleted(log::SlotDeleted { slot_id: slot, reason, author }) => {
             Body::SlotDeleted { slot: parse_slot_id(&slot)?, why: why(author, reason) }
         }
+        In::SlotRenamed(log::SlotRenamed { slot_id: slot, new_slot_id, reason, author }) => {
+            let (slot, to) = (parse_slot_id(&slot)?, parse_slot_id(&new_slot_id)?);
+            Body::SlotRenamed { slot, to, why: why(author, reason) }
+        }
         In::ArmsUpserted(log::ArmsUpserted { slot_id: slot, arms, reason, author }) => {
             Body::ArmsUpserted { slot: parse_slot_id(&slot)?, arms: decode_arms(arms)?, why: why(author, reason) }
         }
@@ -85,6 +89,7 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
             let (slot, from) = (parse_slot_id(&slot_id)?, parse_slot_id(&from_slot_id)?);
             Body::LearningCopied { slot, from, weight, why: why(author, reason) }
         }
+        In::LearningImported(message) => Body::LearningImported(Box::new(decode_learning(message, actor.clone())?)),
         In::ArmReset(log::ArmReset { slot_id, arm_id, reason, author }) => {
             let (slot, arm) = (parse_slot_id(&slot_id)?, parse_arm_id(&arm_id)?);
             Body::ArmReset { slot, arm, why: why(author, reason) }

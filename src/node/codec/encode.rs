@@ -4,7 +4,7 @@ use super::shopper::encode_shopper;
 use super::{
     draft::encode_draft,
     encode_slot::{encode_arm, encode_definition, encode_schedule},
-    imported::encode_import,
+    imported::{encode_import, encode_learning},
     log,
     numbers::{Numbered as _, optional_number},
     patch::encode_patch,
@@ -26,6 +26,8 @@ pub(super) fn encode_event(event: &Event) -> log::Event {
         | Body::SubjectForgotten(_)
         | Body::LearningCopied { .. }
         | Body::ArmReset { .. }
+        | Body::LearningImported(_)
+        | Body::SlotRenamed { .. }
         | Body::Imported(_)
         | Body::Draft(_) => true,
         Body::SlotCreated { .. }
@@ -70,6 +72,10 @@ fn encode_body(body: &Body) -> log::event::Body {
             let (author, reason) = author_and_reason(why);
             Out::SlotDeleted(log::SlotDeleted { slot_id: id(slot), reason, author })
         }
+        Body::SlotRenamed { slot, to, why } => {
+            let (author, reason) = author_and_reason(why);
+            Out::SlotRenamed(log::SlotRenamed { slot_id: id(slot), new_slot_id: id(to), reason, author })
+        }
         Body::ArmsUpserted { slot, arms, why } => {
             let ((author, reason), arms) = (author_and_reason(why), arms.iter().map(|arm| encode_arm(arm)).collect());
             Out::ArmsUpserted(log::ArmsUpserted { slot_id: id(slot), arms, reason, author })
@@ -108,6 +114,7 @@ fn encode_body(body: &Body) -> log::event::Body {
             let (author, reason) = author_and_reason(why);
             Out::ArmReset(log::ArmReset { slot_id: id(slot), arm_id: arm.to_string(), reason, author })
         }
+        Body::LearningImported(import) => Out::LearningImported(encode_learning(import)),
         Body::Draft(event) => Out::Draft(encode_draft(event)),
         Body::Imported(part) => Out::Imported(encode_import(part)),
         Body::Decided(decided) => Out::Decided(encode_decided(decided)),

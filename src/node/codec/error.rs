@@ -1,7 +1,7 @@
 //! Errors of decoding.
 
 use super::payload::NonFiniteNumber;
-use crate::slot::FieldError;
+use crate::{engine::LearningFileError, slot::FieldError};
 
 /// Reason why a record of the journal cannot be decoded.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum DecodeError {
     /// Lists that belong together have several lengths.
     #[error("{0} have lists of several lengths")]
     UnequalLists(&'static str),
+    /// A file of learning cannot be read.
+    #[error("the learning that it holds {0}")]
+    Learning(#[from] LearningFileError),
     /// A payload cannot be JSON.
     #[error("an arm's payload {0}")]
     Payload(#[from] NonFiniteNumber),

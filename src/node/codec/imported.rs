@@ -1,4 +1,6 @@
-//! Conversion of imports to the journal's messages and back.
+//! Conversion of imports, of decisions and of learning, to the journal's messages and back.
+
+use std::sync::Arc;
 
 use super::{
     decode::{DecodeResult, decode_features, parse_arm_id, parse_slot_id},
@@ -6,7 +8,7 @@ use super::{
     log,
 };
 use crate::{
-    engine::{ImportedObservation, ImportedPart},
+    engine::{ImportedObservation, ImportedPart, LearningFile, LearningImport},
     slot::{Actor, ChangeReason},
 };
 
@@ -47,6 +49,26 @@ pub(super) fn decode_import(imported: log::Imported, actor: Actor) -> DecodeResu
         import_id,
         part,
         observations: observations.into_iter().map(observation).collect::<DecodeResult<_>>()?,
+        why: ChangeReason { author, reason, actor },
+    })
+}
+
+pub(super) fn encode_learning(import: &LearningImport) -> log::LearningImported {
+    log::LearningImported {
+        slot_id: import.slot.to_string(),
+        content: import.file.bytes().to_vec(),
+        weight: import.weight,
+        reason: import.why.reason.clone(),
+        author: import.why.author.clone(),
+    }
+}
+
+pub(super) fn decode_learning(imported: log::LearningImported, actor: Actor) -> DecodeResult<LearningImport> {
+    let log::LearningImported { slot_id, content, weight, reason, author } = imported;
+    Ok(LearningImport {
+        slot: parse_slot_id(&slot_id)?,
+        file: Arc::new(LearningFile::read(content.into())?),
+        weight,
         why: ChangeReason { author, reason, actor },
     })
 }

@@ -30,7 +30,7 @@ use super::{
     writer::{ChangeCommand, ChangeEachCommand, DraftCommand, DraftStepCommand, ImportCommand, RewardRequest},
 };
 use crate::{
-    engine::{DecisionId, DecisionRecord, Event, ForgottenEntry, RewardAnswer},
+    engine::{DecisionId, DecisionRecord, Event, ForgottenEntry, LearningProvenance, LearningSeed, RewardAnswer},
     slot::SlotId,
 };
 pub(super) use lanes::{DecisionReply, TakenCounts};
@@ -39,6 +39,9 @@ use state::QueueState;
 
 /// Channel to the caller that waits for the outcomes of a batch of rewards.
 pub(super) type RewardReply = oneshot::Sender<Result<Vec<RewardAnswer>, WriteError>>;
+
+/// Channel to the caller that waits for what a slot has learned.
+pub(super) type LearningReply = oneshot::Sender<Option<(LearningProvenance, LearningSeed)>>;
 
 /// Command that the writer carries out alone, outside of any batch.
 #[derive(Debug)]
@@ -57,6 +60,8 @@ pub(super) enum SoloCommand {
     Settle(oneshot::Sender<()>),
     /// Write that subjects were forgotten.
     Forget(Vec<Event>, oneshot::Sender<Result<(), WriteError>>),
+    /// Hand out what a slot has learned, or `None` if there is no such slot.
+    ReadLearning(SlotId, LearningReply),
     /// List at most this number of subjects that were forgotten, the latest first.
     ListForgotten(usize, oneshot::Sender<Vec<ForgottenEntry>>),
 }

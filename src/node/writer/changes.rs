@@ -72,6 +72,7 @@ impl Writer {
             SoloCommand::Draft(draft) => self.answer_draft(*draft),
             SoloCommand::Settle(reply) => drop(reply.send(())),
             SoloCommand::Forget(_, reply) => drop(reply.send(Err(why.clone()))),
+            SoloCommand::ReadLearning(slot, reply) => drop(reply.send(self.state.learning_of(&slot))),
             SoloCommand::ListForgotten(most, reply) => drop(reply.send(self.list_forgotten(most))),
         }
     }
@@ -88,6 +89,10 @@ impl Writer {
     /// Event with this content now, which was read back as it will be written.
     pub(super) fn readable(&self, body: Body) -> Result<Event, ChangeFailure> {
         let event = Event { at_us: self.now_us(), body };
+        // What is large in it was read from the very bytes that will be written.
+        if let Body::LearningImported(_) = &event.body {
+            return Ok(event);
+        }
         // A change that cannot be read back must not be written. Changes are rare, so the check costs little.
         if let Err(why) = codec::decode(&codec::encode(&event).body) {
             let message = format!("cannot be stored: {why}");
@@ -144,11 +149,12 @@ impl Writer {
         if validate_only {
             return self.with_event(slot, self.planned(slot, change, why)?).map(|(_, after)| after);
         }
+        let renamed = if let Change::Rename(to) = &change { Some(to.clone()) } else { None };
         let start = if let Change::CreateFrom(_, from) = &change { Some(plan_start(slot, from, why)) } else { None };
         let mut events = Vec::from_iter(self.planned(slot, change, why)?);
         let started = events.first().and_then(|event| Some(Event { at_us: event.at_us, body: start? }));
         events.extend(started);
-        self.write_changes(slot, &events)
+        self.write_changes(renamed.as_ref().unwrap_or(slot), &events)
     }
 
     /// Writes the events of a change, if there are any. Returns the slot as it then is, or as it was before its deletion.

@@ -240,7 +240,7 @@ impl Writer {
         if let Err(why) = read {
             tracing::warn!(%why, position, "a deferred decision could not be read, so it is not confirmed");
         }
-        found
+        found.map(|decided| self.state.under_present_id(decided))
     }
 }
 

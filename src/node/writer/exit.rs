@@ -21,7 +21,10 @@ impl Writer {
                 break;
             }
             let at_us = self.now_us();
-            let events: Vec<Event> = decisions.into_iter().map(|decided| decision_event(at_us, decided)).collect();
+            let events: Vec<Event> = decisions
+                .into_iter()
+                .map(|decided| decision_event(at_us, self.state.under_present_id(decided)))
+                .collect();
             match self.write(&events) {
                 Ok(_) => drop(self.shared.queue.settle(&counts, &Ok(()))),
                 Err(_) => break,

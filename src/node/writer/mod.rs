@@ -173,7 +173,8 @@ impl Writer {
             reply.refuse(WriteError::Journal(AppendError::Full { file: self.journal.file().to_owned() }));
         }
         let at_us = self.now_us();
-        let mut events: Vec<Event> = decisions.into_iter().map(|decided| decision_event(at_us, decided)).collect();
+        let mut events: Vec<Event> =
+            decisions.into_iter().map(|decided| decision_event(at_us, self.state.under_present_id(decided))).collect();
         let mut batch = DeferredBatch::new(&events);
         let rewards: Vec<WaitingRewards> = rewards
             .into_iter()
@@ -197,6 +198,7 @@ impl Writer {
             Some(SoloCommand::Draft(draft)) => self.answer_draft(*draft),
             Some(SoloCommand::Settle(reply)) => drop(reply.send(())),
             Some(SoloCommand::Forget(events, reply)) => drop(reply.send(self.forget(&events))),
+            Some(SoloCommand::ReadLearning(slot, reply)) => drop(reply.send(self.state.learning_of(&slot))),
             Some(SoloCommand::ListForgotten(most, reply)) => drop(reply.send(self.list_forgotten(most))),
         }
         if portion.unasked > 0 && !self.shared.is_full() {
@@ -225,6 +227,9 @@ impl Writer {
             .map(|event| {
                 let applied = self.state.apply(event);
                 touched.extend(event.body.slot().cloned());
+                if let Body::SlotRenamed { slot, .. } = &event.body {
+                    touched.insert(slot.clone());
+                }
                 if let EventEffect::Shopper(effect) = &applied {
                     touched.extend(effect.slots.keys().cloned());
                     self.publish_profiles(effect);
@@ -280,7 +285,8 @@ impl Writer {
         }
         // A decision that waits needs room as a reward does: the best trial there is.
         let at_us = self.now_us();
-        let events: Vec<Event> = decisions.into_iter().map(|decided| decision_event(at_us, decided)).collect();
+        let events: Vec<Event> =
+            decisions.into_iter().map(|decided| decision_event(at_us, self.state.under_present_id(decided))).collect();
         self.commit(&events, &counts, WaitingCallers::default());
     }
 

@@ -62,12 +62,16 @@ impl Writer {
         let slot = match decision {
             Some(id) => {
                 let of_decision = self.state.slot_of_number(id.slot()).ok_or(UnmatchedReason::Decision)?;
-                if slot.is_some_and(|slot| slot != *of_decision) {
+                let had = |slot: &SlotId| {
+                    self.state.slot(of_decision.as_str()).is_some_and(|state| state.former_ids().contains(slot))
+                };
+                if slot.is_some_and(|slot| slot != *of_decision && !had(&slot)) {
                     return Err(UnmatchedReason::OtherSlot);
                 }
                 of_decision.clone()
             }
-            None => slot.ok_or(UnmatchedReason::Slot)?,
+            // Shoppers act on what they were shown before the slot was renamed.
+            None => slot.and_then(|slot| self.state.present_id(&slot).cloned()).ok_or(UnmatchedReason::Slot)?,
         };
         if self.state.slot(slot.as_str()).is_none() {
             return Err(UnmatchedReason::Slot);

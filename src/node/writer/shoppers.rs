@@ -171,12 +171,14 @@ impl Writer {
                 | Body::ArmsRemoved { .. }
                 | Body::AvailabilitySet { .. }
                 | Body::SlotReset { .. }
+                | Body::SlotRenamed { .. }
                 | Body::Draft(_)
                 | Body::Imported(_)
                 | Body::Decided(_)
                 | Body::Deferred(_)
                 | Body::LearningCopied { .. }
                 | Body::ArmReset { .. }
+                | Body::LearningImported(_)
                 | Body::SubjectForgotten(_)
                 | Body::Rewarded(_) => false,
             };

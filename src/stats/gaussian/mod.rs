@@ -1,5 +1,6 @@
 //! Gaussian posterior over the weights of a linear reward.
 
+mod consistent;
 mod constant;
 mod draws;
 mod solved_row;

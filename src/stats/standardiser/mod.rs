@@ -58,6 +58,14 @@ impl Standardiser {
         Self { sketch: Arc::new(Sketch::from_moments(moments)), ..Self::default() }
     }
 
+    /// Returns whether the standardiser may be that of a stream of numbers.
+    pub fn is_consistent(&self) -> bool {
+        self.waiting.len() <= WAITING.1
+            && self.waiting.iter().all(|value| value.is_finite())
+            && self.sketch.is_consistent()
+            && self.before_fold.as_ref().is_none_or(|sketch| sketch.is_consistent())
+    }
+
     /// Adds a number, which must be finite.
     pub fn observe(&mut self, value: f64) {
         self.before_fold = None;

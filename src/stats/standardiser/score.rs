@@ -17,7 +17,7 @@ const PLAIN: f64 = 0.93;
 /// deviation of the logarithm of 1, and .63 at 2.
 const SKEWED: f64 = 0.83;
 /// Largest size of a score, as one wild number must not outweigh a thousand others.
-const SCORE_MAX: f64 = 5.0;
+pub(super) const SCORE_MAX: f64 = 5.0;
 
 /// Sets the scores of the knots.
 pub(super) fn set_scores(knots: &mut [Knot]) {

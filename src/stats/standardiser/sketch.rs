@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     COUNT_MAX, StandardScore,
-    score::{normal_quantile, set_scores},
+    score::{SCORE_MAX, normal_quantile, set_scores},
 };
 use crate::stats::{Moments, math::power};
 
@@ -108,6 +108,23 @@ impl Sketch {
             set_scores(&mut sketch.knots);
         }
         sketch
+    }
+
+    /// Returns whether the sketch may be that of a stream of numbers.
+    pub(super) fn is_consistent(&self) -> bool {
+        let weight: f64 = self.knots.iter().map(|knot| knot.weight).sum();
+        let is_knot = |knot: &Knot| {
+            knot.value.is_finite() && knot.weight >= 0.0 && knot.weight.is_finite() && knot.score.abs() <= SCORE_MAX
+        };
+        let ascend = self.knots.windows(2).all(|pair| pair[0].value <= pair[1].value);
+        (0.0..=COUNT_MAX).contains(&self.count)
+            && self.knots.len() <= KNOTS_MAX
+            && self.knots.iter().all(is_knot)
+            && ascend
+            && (self.knots.is_empty() || weight > 0.0)
+            && self.sentinels.len() <= SENTINELS_MAX
+            && [self.level, self.spread].iter().all(|mean| mean.is_finite())
+            && [self.pairs, self.equal_pairs].iter().all(|pairs| (0.0..=1e12).contains(pairs))
     }
 
     pub(super) fn count(&self) -> f64 {

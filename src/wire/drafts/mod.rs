@@ -60,7 +60,9 @@ impl FoundDraft {
         }
         let change = DraftChange::decode(draft.content.change.as_slice());
         let change = change.map_err(|why| error::unreadable_draft(&why.to_string()))?;
-        DraftedRequest::read(Some(change)).map(Some)
+        // The slot may have been renamed since the draft was made.
+        let slot = self.view.definition.id.clone();
+        Ok(Some(DraftedRequest { slot, ..DraftedRequest::read(Some(change))? }))
     }
 
     fn encoded(&self, now_us: i64) -> Result<proto::Draft, Status> {
@@ -165,7 +167,9 @@ impl Api {
     ) -> Result<Option<PreviewSlotChangeResponse>, Status> {
         let Some(drafted) = found.request()? else { return Ok(None) };
         match drafted.change(&found.view)? {
-            Change::Reset | Change::ResetArm(_) | Change::Delete => Ok(None),
+            Change::Reset | Change::ResetArm(_) | Change::ImportLearning(..) | Change::Rename(_) | Change::Delete => {
+                Ok(None)
+            }
             change @ (Change::Create(_)
             | Change::CreateFrom(..)
             | Change::Update { .. }
@@ -232,7 +236,9 @@ impl DraftService for Api {
         let Some(drafted) = found.request()? else { return Ok(Response::new(response)) };
         let change = drafted.change(&found.view);
         let tried = match change {
-            Ok(Change::Reset | Change::ResetArm(_) | Change::Delete) => None,
+            Ok(
+                Change::Reset | Change::ResetArm(_) | Change::ImportLearning(..) | Change::Rename(_) | Change::Delete,
+            ) => None,
             Ok(change) => Some(self.node()?.try_change(drafted.slot.clone(), change).await),
             Err(why) => {
                 why.message().clone_into(&mut response.problem);

@@ -14,7 +14,7 @@ pub(crate) use access::{forbidden, not_confirmed, quota, role_missing, unauthent
 pub(super) use drafts::unreadable_draft;
 
 use crate::{
-    engine::ChangeError,
+    engine::{ChangeError, LearningFileError},
     journal::AppendError,
     node::{ChangeFailure, DecideError, HindsightError, ReadingError, WriteError, time_text},
     slot::{ChangeReason, FieldError, SlotId, push_escaped, reorders_or_controls, shorten},
@@ -146,6 +146,20 @@ pub(super) fn slot_not_found(field: &str, slot: &SlotId, suggestion: &str) -> St
     details.add_bad_request_violation(field, &message);
     details.set_resource_info("slot", slot.as_str(), "", &message);
     status(Code::NotFound, message, details)
+}
+
+/// Status of learning that makes no file.
+pub(super) fn learning(slot: &SlotId, why: &LearningFileError) -> Status {
+    let message = format!("the learning of slot '{slot}' {why}");
+    match why {
+        LearningFileError::TooLarge(_) => status(Code::OutOfRange, message, details("LEARNING_TOO_LARGE")),
+        LearningFileError::Foreign
+        | LearningFileError::Newer(_)
+        | LearningFileError::Length { .. }
+        | LearningFileError::Checksum
+        | LearningFileError::Body(_)
+        | LearningFileError::Inconsistent(_) => status(Code::Internal, message, details("LEARNING_UNREADABLE")),
+    }
 }
 
 /// Status of a simulator's call to a slot for real shoppers.

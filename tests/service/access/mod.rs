@@ -193,6 +193,8 @@ fn requests_about_offers(decision: &str) -> Vec<(&'static str, Value)> {
         ("RollbackSlot", json!({"slotId": "offers", "revision": "1"})),
         ("CloneSlot", json!({"slotId": "offers", "newSlotId": "search-like-offers"})),
         ("CreateSlot", json!({"slot": {"slotId": "search-new"}, "startFrom": {"slotId": "offers"}})),
+        ("RenameSlot", json!({"slotId": "offers", "newSlotId": "search-offers"})),
+        ("RenameSlot", json!({"slotId": "search-home", "newSlotId": "offers-2"})),
         ("ResetArm", json!({"slotId": "offers", "armId": "a"})),
         // The records of a subject belong to no slot alone.
         ("ForgetSubject", json!({"subject": {"id": "ann"}})),
@@ -231,6 +233,8 @@ async fn a_key_reaches_the_slots_of_its_patterns_alone() {
         "StreamArmAvailability",
         "ComparePolicies",
         "StreamExport",
+        "ExportLearning",
+        "ImportLearning",
         "ExportSubject",
     ];
     let per_entry = ["BatchDecide", "RecordRewards", "ListSlots", "GetSystemState"];

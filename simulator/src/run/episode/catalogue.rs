@@ -160,6 +160,8 @@ pub(crate) fn changed_arms(environment: &Environment<'_>, changes: &[Change]) ->
             | Change::Delete
             | Change::Rollback(_)
             | Change::MergeArms(_)
+            | Change::ImportLearning(..)
+            | Change::Rename(_)
             | Change::SetSafeChoice(_)
             | Change::Reset => Vec::new(),
         })

@@ -1,6 +1,7 @@
 //! Tests of the records of decisions.
 
 use super::*;
+use crate::engine::LearningFile;
 
 /// Returns a decision in which no field has its default.
 pub(super) fn decided() -> DecisionRecord {
@@ -55,6 +56,15 @@ pub(super) fn decided() -> DecisionRecord {
             CandidateMatch { candidate: 300, affinity: 0, price: None, seen: false, bought: true },
         ]),
     }
+}
+
+/// File of what a slot of this definition has learned: nothing.
+pub(super) fn learning_of(definition: Arc<Definition>) -> Arc<LearningFile> {
+    let slot = definition.id.clone();
+    let mut state = State::default();
+    state.apply(&Event { at_us: 7, body: Body::SlotCreated { definition, why: why() } });
+    let (source, seed) = state.learning_of(&slot).unwrap();
+    Arc::new(LearningFile::write(&source, &seed).unwrap())
 }
 
 #[test]

@@ -9,15 +9,15 @@ use crate::{
     bandit::Policy,
     engine::{
         Availability, CandidateMatch, Change, ChosenArm, DecisionId, DecisionRecord, DraftContent, DraftEvent,
-        DraftStep, ExcludedCandidate, Fallback, ForgottenSubject, ImportedObservation, ImportedPart, Patch, Reason,
-        RewardEvent, ScoredCandidate, ShopperEvent, ShopperItem, State, Subject, plan, snapshot,
+        DraftStep, ExcludedCandidate, Fallback, ForgottenSubject, ImportedObservation, ImportedPart, LearningImport,
+        Patch, Reason, RewardEvent, ScoredCandidate, ShopperEvent, ShopperItem, State, Subject, plan, snapshot,
     },
     slot::{
         Actor, Arm, ArmId, ChangeReason, Consent, Controls, Definition, Payload, ProbabilityBounds, Schedule, SlotId,
         Unavailable,
     },
 };
-use decisions::decided;
+use decisions::{decided, learning_of};
 
 fn why() -> ChangeReason {
     let text = |text: &str| text.to_owned();
@@ -139,9 +139,16 @@ proptest::proptest! {
         };
         for body in [
             Body::Shopper(Arc::new(shopper)),
-            Body::SlotCreated { definition, why: why.clone() },
+            Body::SlotCreated { definition: Arc::clone(&definition), why: why.clone() },
             Body::LearningCopied { slot: slot.clone(), from: slot.clone(), weight: 0.25, why: forgotten_why.clone() },
             Body::ArmReset { slot: slot.clone(), arm: arms[0].clone(), why: forgotten_why.clone() },
+            Body::SlotRenamed { slot: slot.clone(), to: slot.clone(), why: forgotten_why.clone() },
+            Body::LearningImported(Box::new(LearningImport {
+                slot: slot.clone(),
+                file: learning_of(Arc::clone(&definition)),
+                weight: 0.25,
+                why: forgotten_why.clone(),
+            })),
             Body::ArmsRemoved { slot: slot.clone(), arms: arms.clone(), why: why.clone() },
             Body::AvailabilitySet {
                 slot,
