@@ -93,7 +93,7 @@ pub(super) fn preview(found: &PreviewSlotChangeResponse, amounts: &AmountFormat)
                 p.hint { "On the last " (counted(found.decisions_used.into(), "decision")) ". Nothing is changed yet." }
                 div.scroll tabindex="0" { table {
                     caption { "Effect on all decisions" }
-                    thead { tr { th scope="col" { "" } th scope="col" { "now" } th scope="col" { "then" } th scope="col" { "difference" } } }
+                    thead { tr { th scope="col" { "figure" } th scope="col" { "now" } th scope="col" { "then" } th scope="col" { "difference" } } }
                     tbody {
                         tr {
                             th.text scope="row" { "expected reward per decision" }
@@ -116,7 +116,7 @@ pub(super) fn preview(found: &PreviewSlotChangeResponse, amounts: &AmountFormat)
                 h3 { "Shares of the arms" }
                 div.scroll tabindex="0" { table {
                     caption { "Shares of the arms" }
-                    thead { tr { th scope="col" { "arm" } th scope="col" { "now" } th scope="col" { "then" } th scope="col" {} } }
+                    thead { tr { th scope="col" { "arm" } th scope="col" { "now" } th scope="col" { "then" } th scope="col" { "drawn" } } }
                     tbody { @for arm in found.arms.iter().take(ARMS) { tr {
                         th.text scope="row" { (arm.arm_id) @if arm.never_shown { " (never shown: unknown)" } }
                         td { (percent(share(arm.share_before))) }

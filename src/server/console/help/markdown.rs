@@ -153,7 +153,7 @@ fn inline(text: &str) -> Markup {
                 until(&rest[1..], "*").map(|(inner, after)| (html! { em { (inline(inner)) } }, after))
             }
             '<' => until(&rest[1..], ">")
-                .filter(|(address, _)| !address.contains(' '))
+                .filter(|(address, _)| address.contains("://") && !address.contains(' '))
                 .map(|(address, after)| (html! { code { (address) } }, after)),
             '[' => link(rest),
             _ => None,
