@@ -54,11 +54,12 @@ fn effects(moved_by: &[(String, f64)]) -> String {
 }
 
 fn text(of: &DecisionExplanation) -> String {
-    let who = match (of.subject.id.as_str(), of.subject.session_id.as_str()) {
-        ("", "") => "an anonymous subject".to_owned(),
-        (id, "") => format!("subject '{id}'"),
-        ("", session) => format!("session '{session}'"),
-        (id, session) => format!("subject '{id}', session '{session}'"),
+    let who = match of.subject.as_ref().map(|subject| (subject.id.as_str(), subject.session_id.as_str())) {
+        None => "a subject whom only keys with the role tune see".to_owned(),
+        Some(("", "")) => "an anonymous subject".to_owned(),
+        Some((id, "")) => format!("subject '{id}'"),
+        Some(("", session)) => format!("session '{session}'"),
+        Some((id, session)) => format!("subject '{id}', session '{session}'"),
     };
     let mut lines = vec![
         of.summary.clone(),
@@ -158,7 +159,7 @@ fn json(of: &DecisionExplanation) -> serde_json::Value {
         "decision_id": of.id,
         "slot_id": of.slot,
         "time": time::text(of.at_us),
-        "subject": {"id": of.subject.id, "session_id": of.subject.session_id},
+        "subject": of.subject.as_ref().map(|subject| json!({"id": subject.id, "session_id": subject.session_id})),
         "context": context,
         "request_id": of.request_id,
         "revision": of.revision,

@@ -21,7 +21,7 @@ pub enum ClientError {
     #[error("'{0}' is not an address of a service; write it as 127.0.0.1:50051 or https://shop.internal:50051")]
     Address(String),
     /// The service refused the call.
-    #[error("{}", .0.message())]
+    #[error("{}", refusal_text(.0))]
     Refused(Box<Status>),
     /// The key has characters that no key has.
     #[error("the key has characters that no key has; give it as `slotwise keys create` printed it")]
@@ -42,6 +42,21 @@ pub enum ClientError {
     /// The answer does not have the form that it should have.
     #[error("the service's answer cannot be read: {0}")]
     Answer(String),
+}
+
+/// Returns what a refusal says, in words of those who use the client or the command line: they send no headers by hand.
+fn refusal_text(status: &Status) -> String {
+    let details = status.get_error_details();
+    match details.error_info().map(|info| info.reason.as_str()) {
+        Some("KEY_MISSING") => {
+            "the call has no key; give one with --api-key KEY, or in the variable SLOTWISE_API_KEY".to_owned()
+        }
+        Some("KEY_UNKNOWN") => {
+            "the service does not know the key; check the one of --api-key, or of the variable SLOTWISE_API_KEY"
+                .to_owned()
+        }
+        _ => status.message().to_owned(),
+    }
 }
 
 impl ClientError {

@@ -36,8 +36,8 @@ pub struct DecisionExplanation {
     pub slot: String,
     /// Time at which the journal took the decision, microseconds since 1970.
     pub at_us: i64,
-    /// Subject of the decision.
-    pub subject: Subject,
+    /// Subject of the decision, or `None` if the key does not show it.
+    pub subject: Option<Subject>,
     /// Features of the request.
     pub context: Features,
     /// Caller's id of the request, or empty.
@@ -263,11 +263,10 @@ fn decode_explanation(response: proto::ExplainDecisionResponse) -> Result<Decisi
         reason: word(arm.reason().as_str_name(), "REASON_"),
     };
     let explanation = decision.explanation.clone().unwrap_or_default();
-    let proto::Subject { id, session_id } = subject.unwrap_or_default();
     Ok(DecisionExplanation {
         slot: slot_id,
         at_us: decode::decode_timestamp("time", time.unwrap_or_default())?,
-        subject: Subject { id, session_id },
+        subject: subject.map(|proto::Subject { id, session_id }| Subject { id, session_id }),
         context: decode::decode_features("context", context)?,
         request_id,
         revision: decision.revision,

@@ -44,6 +44,13 @@ fn positive<'de, D: Deserializer<'de>, N: Deserialize<'de> + Default + PartialEq
     if number == N::default() { Err(D::Error::custom("must be at least 1")) } else { Ok(number) }
 }
 
+impl Limits {
+    /// Number of connections that the HTTP port takes.
+    pub fn http_connections(&self) -> usize {
+        self.connections.div_ceil(8)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

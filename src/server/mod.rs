@@ -196,7 +196,7 @@ impl Listeners {
         let heard = DeadlineRenewal::OnReceive(3 * limits.keepalive);
         let grpc = Incoming::new(self.grpc, limits.connections, limits.header_timeout, heard);
         let answered = DeadlineRenewal::OnSend(limits.header_timeout);
-        let http = Incoming::new(self.http, limits.connections.div_ceil(8), limits.header_timeout, answered);
+        let http = Incoming::new(self.http, limits.http_connections(), limits.header_timeout, answered);
         (grpc.with_tls(tls, tls::GRPC), http.with_tls(tls, tls::HTTP))
     }
 
@@ -249,7 +249,7 @@ pub async fn run(
     let pages = probes::routes(Arc::clone(&metrics), api.clone()).merge(json).merge(flags).merge(personalizer);
     let pages = pages.merge(events);
     let keys = KeyStore::new(&config.data);
-    let console = console::routes(api.clone(), access.clone(), keys, config.simulations.clone());
+    let console = console::routes(api.clone(), access.clone(), keys, config);
     let web_pages = web::WebPages { pages, grpc_web: web::grpc_web(api_services(&api), &calls), console };
     let http_router = web::around(web_pages, &access, config);
     tasks.spawn(access.follow(closing.child_token()));

@@ -30,7 +30,8 @@ use tower_http::{
 };
 
 use super::{
-    access::AccessControl, bare_errors, calls::CallLimits, json::EVENT_STREAM, problem::HttpProblem, trace::TraceLayer,
+    access::AccessControl, bare_errors, calls::CallLimits, incoming, json::EVENT_STREAM, problem::HttpProblem,
+    trace::TraceLayer,
 };
 use crate::config::Config;
 
@@ -99,6 +100,7 @@ pub(super) fn around(
         .layer(from_fn(bare_errors::explain))
         .layer(CompressionLayer::new().gzip(true).compress_when(large))
         .layer(cors(access.clone(), config.cors_origins.clone()))
+        .layer(from_fn(incoming::answer_handshake))
         .layer(from_fn_with_state(check, check_host))
         .layer(TraceLayer)
 }

@@ -57,6 +57,11 @@ impl CallAccess {
         self.caller.as_ref().is_none_or(|caller| caller.has(Role::Tune))
     }
 
+    /// Returns `true` if the caller may copy who all shoppers are, as an export does.
+    pub(super) fn exports_subjects(&self) -> bool {
+        self.caller.as_ref().is_none_or(|caller| caller.has(Role::Admin))
+    }
+
     /// Returns `true` if the caller may reach a slot.
     pub(super) fn reaches(&self, slot: &str) -> bool {
         self.caller.as_ref().is_none_or(|caller| caller.reaches(slot))

@@ -29,10 +29,15 @@ pub(super) fn actor<T>(request: &Request<T>) -> Actor {
 /// Gives a request of this process a new id, and returns it.
 pub(crate) fn set_request_id<T>(request: &mut Request<T>) -> String {
     let id = new_request_id();
+    give_request_id(request, &id);
+    id
+}
+
+/// Gives a request of this process the id of the request that it is a part of.
+pub(crate) fn give_request_id<T>(request: &mut Request<T>, id: &str) {
     if let Ok(value) = id.parse() {
         request.metadata_mut().insert(REQUEST_ID, value);
     }
-    id
 }
 
 fn new_request_id() -> String {

@@ -172,6 +172,7 @@ impl Api {
         request: StreamExportRequest,
     ) -> Result<Response<AnswerStream<StreamExportResponse>>, Status> {
         let StreamExportRequest { slot_id, from, until, format, pseudonyms } = request;
+        let pseudonyms = pseudonyms || !access.exports_subjects();
         let node = Arc::clone(self.node()?);
         let slot = if slot_id.is_empty() {
             access.check_all_slots()?;

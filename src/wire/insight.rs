@@ -178,7 +178,9 @@ impl InsightService for Api {
             }
         })?;
         access.check_slot(&recalled.decided.slot)?;
-        Ok(Response::new(encode::recalled_decision(recalled)))
+        let mut explained = encode::recalled_decision(recalled);
+        explained.subject = explained.subject.filter(|_| access.sees_subjects());
+        Ok(Response::new(explained))
     }
 
     async fn list_decisions(

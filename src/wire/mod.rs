@@ -62,7 +62,7 @@ use std::sync::{Arc, OnceLock};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
-pub(crate) use actor::set_request_id;
+pub(crate) use actor::{give_request_id, set_request_id};
 pub use codec::MessageCodec;
 pub use difference::{FieldDifference, differences};
 pub(crate) use error::{forbidden, not_confirmed, quota, role_missing, too_much, unauthenticated};
@@ -149,7 +149,8 @@ impl Api {
         &self.tasks
     }
 
-    fn draining(&self) -> CancellationToken {
+    /// Token that is cancelled when the service stops taking calls.
+    pub(crate) fn draining(&self) -> CancellationToken {
         self.draining.clone()
     }
 

@@ -82,7 +82,7 @@ test("a preview changes nothing, and what is applied can be undone", async () =>
   await traffic("home", 40);
   const page = await open();
   await page.goto(`${base}/slots/home/change`);
-  await page.getByLabel("Floor, %").fill("5");
+  await page.getByLabel("Floor, %", { exact: true }).fill("5");
   await page.getByRole("button", { name: "Preview" }).click();
   await page.getByText("What it would have done").waitFor();
   assert.notEqual((await controls("home")).floor, 0.05);
@@ -103,7 +103,7 @@ test("two editors do not overwrite each other silently", async () => {
   const [first, second] = [await open(), await open()];
   for (const [page, value] of [[first, "0.5"], [second, "2"]]) {
     await page.goto(`${base}/slots/home/change`);
-    await page.getByLabel("Exploration").fill(value);
+    await page.getByLabel("Exploration", { exact: true }).fill(value);
     await page.getByRole("button", { name: "Preview" }).click();
     await page.getByLabel("Why").fill(`exploration ${value}`);
   }
@@ -112,7 +112,7 @@ test("two editors do not overwrite each other silently", async () => {
   await second.getByRole("button", { name: "Apply" }).click();
   await second.getByRole("alert").getByText("changed it last").waitFor();
   assert.equal((await controls("home")).exploration, 0.5);
-  assert.equal(await second.getByLabel("Exploration").inputValue(), "2", "the draft stays");
+  assert.equal(await second.getByLabel("Exploration", { exact: true }).inputValue(), "2", "the draft stays");
   await first.context().close();
   await second.context().close();
 });
@@ -183,7 +183,7 @@ test("a policy is compared, and becomes a draft", async () => {
   await page.getByRole("row", { name: /Always ‘red’/ }).waitFor();
   await page.getByRole("row", { name: /^Draft/ }).getByRole("link", { name: "Make it a draft" }).click();
   await page.getByText("What it would have done").waitFor();
-  assert.equal(await page.getByLabel("Floor, %").inputValue(), "45");
+  assert.equal(await page.getByLabel("Floor, %", { exact: true }).inputValue(), "45");
   assert.equal((await controls("compared")).floor, 0.3, "nothing was changed");
   await page.context().close();
 });
@@ -253,6 +253,150 @@ test("the last decisions show by themselves, and lead to their explanation", asy
   await page.context().close();
 });
 
+test("a page is sent what changes, and asks for it where it is sent nothing", async () => {
+  for (const streams of [true, false]) {
+    const page = await open();
+    const asked = [];
+    page.on("request", (request) => asked.push(new URL(request.url()).pathname));
+    if (!streams) await page.addInitScript(() => { EventSource = class extends EventTarget { constructor() {
+      super();
+      this.readyState = 2;
+      setTimeout(() => this.dispatchEvent(new Event("error")));
+    } close() {} }; EventSource.CLOSED = 2; });
+    await page.goto(`${base}/slots/home`);
+    await page.waitForTimeout(500);
+    const visits = () => asked.filter((path) => path === "/slots/home").length;
+    assert.equal(visits(), 1);
+    const shopper = `shopper-sent-${streams}-${Date.now()}`;
+    await call("Decide", { slotId: "home", subject: { id: shopper } });
+    await page.getByRole("row", { name: new RegExp(shopper) }).waitFor({ timeout: 6_000 });
+    assert.equal(asked.includes("/live"), streams);
+    assert.equal(visits() > 1, !streams, "with a stream the page is not asked for again");
+    await page.context().close();
+  }
+});
+
+test("a preview follows the sliders, and the numbers are what counts", async () => {
+  const page = await open();
+  await page.goto(`${base}/slots/home/change`);
+  const before = await controls("home");
+  const slider = page.getByLabel("Exploration, slider");
+  const number = page.getByLabel("Exploration", { exact: true });
+  await slider.focus();
+  const begun = Date.now();
+  for (let i = 0; i < 12; i += 1) await page.keyboard.press("ArrowRight");
+  await page.getByRole("button", { name: "Apply" }).waitFor();
+  console.log(`# a preview came ${Date.now() - begun} ms after the first of 12 moves`);
+  const shown = Number(await number.inputValue());
+  assert.ok(shown > (before.exploration ?? 1), `the number follows the slider: ${shown}`);
+  await page.waitForURL(new RegExp(`exploration=${shown}`));
+  assert.ok((await page.locator("#said").textContent()).includes("Expected reward per decision"));
+  await page.getByLabel("Why").fill("a reason that stays");
+  await number.fill("2.5");
+  await page.waitForURL(/exploration=2\.5/);
+  assert.equal(await slider.inputValue(), "2.5");
+  assert.equal(await page.getByLabel("Why").inputValue(), "a reason that stays");
+  await page.getByLabel("Floor, %", { exact: true }).fill("99");
+  await page.getByRole("alert").getByText("Floor:").waitFor();
+  assert.deepEqual(await controls("home"), before, "nothing was changed");
+  await page.context().close();
+});
+
+test("the safe choice of all slots is switched on and taken back", async () => {
+  const page = await open();
+  await page.goto(base);
+  await page.getByText("Safe choice for all slots").click();
+  await page.getByLabel("to confirm").fill("all");
+  await page.getByLabel("Why").fill("prices are wrong");
+  await page.getByRole("button", { name: "Switch it on in all slots" }).click();
+  await page.getByRole("alert").getByText("Nothing was changed").waitFor();
+  assert.equal(await page.getByLabel("Why").inputValue(), "prices are wrong");
+  await page.getByLabel("to confirm").fill("all slots");
+  await page.getByRole("button", { name: "Switch it on in all slots" }).click();
+  await page.getByText(/Switched on in \d slots?/).waitFor();
+  assert.equal((await controls("home")).safeChoice, true);
+  await page.goto(base);
+  await page.getByRole("link", { name: "Where, since when and why" }).click();
+  await page.getByLabel("Why").fill("mended");
+  await page.getByRole("button", { name: /Switch it off in \d slots?/ }).click();
+  await page.getByText(/Switched off in \d slots?/).waitFor();
+  assert.notEqual((await controls("home")).safeChoice, true);
+  await page.context().close();
+});
+
+test("a figure leads to its section of the help", async () => {
+  const page = await open();
+  await page.goto(`${base}/slots/home/arms`);
+  await page.getByText("What the figures mean").click();
+  await page.getByRole("link", { name: "More about if everybody got it" }).click();
+  await page.getByRole("heading", { name: "If everybody got it" }).waitFor();
+  assert.ok(page.url().endsWith("/help/reading-the-report#if-everybody-got-it"), page.url());
+  await page.context().close();
+});
+
+test("a change is sent for approval, approved by another person and applied", async () => {
+  const locked = await startService();
+  try {
+    const { base } = locked;
+    const signIn = async (key) => {
+      const page = await open();
+      await page.goto(`${base}/sign-in`);
+      await page.getByLabel("Key").fill(key);
+      await page.getByRole("button", { name: "Sign in" }).click();
+      await page.getByRole("button", { name: "Sign out" }).waitFor();
+      return page;
+    };
+    const made = async (page, name, kind) => {
+      await page.goto(`${base}/keys`);
+      await page.getByLabel("Name").fill(name);
+      if (kind) await page.getByLabel("For", { exact: true }).selectOption(kind);
+      await page.getByRole("button", { name: "Create the key" }).click();
+      return page.locator("code.key").textContent();
+    };
+    const goal = { kinds: [{ kind: "click", weight: 1, cap: 1 }] };
+    await locked.call("CreateSlot", { slot: { slotId: "offers", arms: [{ armId: "a" }, { armId: "b" }], goal } });
+    for (let i = 0; i < 40; i += 1) await locked.call("Decide", { slotId: "offers", subject: { id: `s-${i}` } });
+    const nobody = await open();
+    const admin = await made(nobody, "admin");
+    await nobody.context().close();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    const headers = { "content-type": "application/json", authorization: `Bearer ${admin}` };
+    const slot = { slotId: "offers", controls: { approval: { changes: ["controls.floor"] } } };
+    const demand = { slot, updateMask: "controls.approval" };
+    const answer = await fetch(`${base}/v1/UpdateSlot`, { method: "POST", headers, body: JSON.stringify(demand) });
+    assert.equal(answer.status, 200, await answer.text());
+    const administrator = await signIn(admin);
+    const keys = [await made(administrator, "ann", "editor"), await made(administrator, "bob", "approver")];
+    await administrator.context().close();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    const [ann, bob] = [await signIn(keys[0]), await signIn(keys[1])];
+
+    await ann.goto(`${base}/slots/offers/change`);
+    await ann.getByLabel("Floor, %", { exact: true }).fill("8");
+    await ann.getByLabel("Why").fill("arms starve");
+    await ann.getByRole("button", { name: "Send for approval" }).click();
+    await ann.getByText("It waits for somebody else to approve it").waitFor();
+    await bob.goto(`${base}/drafts`);
+    await bob.getByRole("link", { name: "offers, draft 1" }).click();
+    await bob.getByText("What it would have done").waitFor();
+    await bob.getByLabel("Why").fill("looks right");
+    await bob.getByRole("button", { name: "Approve" }).click();
+    await bob.getByText("It is approved, and waits to be applied").waitFor();
+    await ann.reload();
+    for (const page of [ann, bob]) {
+      const found = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
+      assert.deepEqual(found.violations.map(({ id, nodes }) => `${id} ${nodes[0].target}`), []);
+    }
+    await ann.getByRole("button", { name: "Apply now" }).click();
+    await ann.getByText("It was applied, and became").waitFor();
+    await ann.getByRole("link", { name: /revision \d/ }).first().click();
+    await ann.getByText("arms starve").first().waitFor();
+    for (const page of [ann, bob]) await page.context().close();
+  } finally {
+    locked.stop();
+  }
+});
+
 test("a page of the simulator runs in a sandbox", async () => {
   const script = `<!DOCTYPE html><title>before</title><p id="out"></p><script>
     let cookie; try { cookie = document.cookie; } catch { cookie = "refused"; }
@@ -302,7 +446,7 @@ test("every page is accessible and fits at three widths, in light and in dark", 
   const when = encodeURIComponent('context.device == "phone"');
   const rule = `/slots/home/rule?revision=0&effect=boost&factor=2&name=more&when=${when}&preview=1`;
   const { decisionId } = await call("Decide", { slotId: "home", context: { device: { text: "phone" } } });
-  const paths = ["/", "/new", "/system", "/keys", "/simulations", "/decisions", `/decisions?id=${decisionId}`, preview, rule,
+  const paths = ["/", "/new", "/drafts", "/safe-choice", "/help", "/help/reading-the-report", "/system", "/keys", "/simulations", "/decisions", `/decisions?id=${decisionId}`, preview, rule,
     "/slots/home/arm?id=red", "/slots/nowhere", ...slotPages("home")];
   for (const [width, colorScheme] of [[360, "light"], [768, "dark"], [1280, "light"]]) {
     const page = await open({ viewport: { width, height: 900 }, colorScheme });

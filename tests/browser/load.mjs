@@ -62,13 +62,16 @@ function used() {
 }
 
 async function steady(seconds, consoles) {
-  let going = true;
-  const watch = async (i) => {
-    await new Promise((resolve) => setTimeout(resolve, (i * 2_000) / Math.max(consoles, 1)));
-    while (going) {
-      const begun = performance.now();
-      await timed("/slots/offers");
-      await new Promise((resolve) => setTimeout(resolve, Math.max(0, 2_000 - (performance.now() - begun))));
+  // Each open page has a stream of its own, as a browser has.
+  const closed = new AbortController();
+  let bytes = 0;
+  const watch = async () => {
+    const answer = await fetch(`${base}/live?page=${encodeURIComponent("/slots/offers")}`, { signal: closed.signal });
+    if (!answer.ok) throw new Error(`/live: ${answer.status}`);
+    try {
+      for await (const part of answer.body) bytes += part.length;
+    } catch (why) {
+      if (!closed.signal.aborted) throw why;
     }
   };
   const watching = Array.from({ length: consoles }, (_, i) => watch(i));
@@ -79,9 +82,9 @@ async function steady(seconds, consoles) {
   }
   const wall = (performance.now() - begun) / 1_000;
   const cores = (used() - cpu) / wall;
-  going = false;
+  closed.abort();
   await Promise.all(watching);
-  return { consoles, "cores, %": (100 * cores).toFixed(1), "Decide p50, ms": part(times, 0.5).toFixed(2), "Decide p99, ms": part(times, 0.99).toFixed(2) };
+  return { consoles, "cores, %": (100 * cores).toFixed(1), "sent, kB/s": (bytes / 1_000 / wall).toFixed(0), "Decide p50, ms": part(times, 0.5).toFixed(2), "Decide p99, ms": part(times, 0.99).toFixed(2) };
 }
 
 const watched = [await steady(20, 0), await steady(20, 50), await steady(20, 0)];

@@ -81,7 +81,7 @@ const preview = "/slots/basket-offers/change?revision=0&exploration=1.5&floor=8&
 const when = encodeURIComponent('context.device == "phone" && arm.kind == "discount"');
 const rule = `/slots/basket-offers/rule?revision=0&effect=boost&factor=1.3&name=discounts+on+phones&when=${when}&preview=1`;
 const tried = `/slots/basket-offers/try?context=${encodeURIComponent("device = phone\nloyalty = gold\nbasket = 60")}`;
-const paths = ["/", "/new", "/system", "/keys", "/simulations", `/decisions?id=${last}`, "/slots/nowhere",
+const paths = ["/", "/new", "/help", "/help/reading-the-report", "/safe-choice", "/system", "/keys", "/simulations", `/decisions?id=${last}`, "/slots/nowhere",
   "/slots/basket-offers/arm?id=bundle", ...slotPages("basket-offers").filter((path) => !path.endsWith("/try")), "/slots/search-results"];
 // Visitors sign in, as they do where other machines reach the service.
 const form = { method: "POST", headers: { "content-type": "application/x-www-form-urlencoded", origin: base } };

@@ -54,7 +54,7 @@ export function startBrowser() {
 
 export function slotPages(slot) {
   const pages = ["", "/arms", "/arm", "/segments", "/series?step=five_minutes", "/change", "/rules", "/rule", "/rule?effect=pin",
-    "/compare", "/try", "/history"];
+    "/compare", "/try", "/drafts", "/history"];
   return pages.map((page) => `/slots/${slot}${page}`);
 }
 

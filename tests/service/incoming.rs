@@ -163,6 +163,30 @@ async fn cloudevents_come_structured_in_a_batch_and_binary() {
     server.stop().await;
 }
 
+/// A sender asks whether it may deliver before it delivers, and browsers still get the answers of CORS.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_allowed_by_a_handshake() {
+    let (folder, server, _clients) = shop().await;
+    create(folder.path(), "admin", &[Role::Admin], &[]);
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
+    let ask = async |path: &str, headers: &str| {
+        let head = format!("OPTIONS {path} HTTP/1.1\r\n{headers}");
+        crate::support::exchange(&server.http, &head, b"").await.0
+    };
+    let origin = "webhook-request-origin: eventemitter.example.com\r\nwebhook-request-rate: 120";
+    let allowed = ask("/v1/events/cloudevents", origin).await;
+    assert!(allowed.starts_with("http/1.1 200"), "{allowed}");
+    for header in ["webhook-allowed-origin: eventemitter.example.com", "webhook-allowed-rate: *", "allow: post"] {
+        assert!(allowed.contains(header), "{header}: {allowed}");
+    }
+    let browser = "origin: https://shop.example\r\naccess-control-request-method: POST";
+    for (path, headers) in [("/v1/events/cloudevents", browser), ("/v1/events/segment", origin), ("/v1/Decide", origin)]
+    {
+        assert!(!ask(path, headers).await.contains("webhook-allowed"), "{path} {headers}");
+    }
+    server.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_table_of_the_configuration_says_how_events_are_mapped() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ use super::{
     SharedConsole,
     change::show,
     draft::{ControlsDraft, DraftChange, at_revision},
+    drafts::{ChangeOutcome, needs_approval},
     fields::redirect,
     layout::{ConsolePage, slot_path},
     slots::new_form,
@@ -22,7 +23,7 @@ use crate::{
     access::Role,
     wire::proto::{
         self, CreateSlotRequest, DeleteSlotRequest, ResetSlotRequest, RollbackSlotRequest, SetArmAvailabilityRequest,
-        SetSafeChoiceRequest, UpdateSlotRequest, slot_service_server::SlotService as _,
+        SetSafeChoiceRequest, UpdateSlotRequest, draft_change, slot_service_server::SlotService as _,
     },
 };
 
@@ -145,10 +146,21 @@ pub(super) async fn apply(
         reason: draft.reason.clone(),
         ..Default::default()
     };
-    match console.api.update_slot(visitor.call(request)).await {
-        Ok(_) => Ok(redirect(&slot_path(&slot, "history"))),
-        // Another editor was quicker, or a field is wrong: the draft stays, with what happened, to be looked at again.
-        Err(status) if matches!(status.code(), Code::InvalidArgument | Code::Aborted) => {
+    let done = if draft.as_draft == "on" {
+        console.draft(&visitor, draft_change::Change::Update(request)).await
+    } else {
+        console.update_or_draft(&visitor, request).await
+    };
+    match done {
+        Ok(ChangeOutcome::Applied) => Ok(redirect(&slot_path(&slot, "history"))),
+        Ok(ChangeOutcome::Drafted(path)) => Ok(redirect(&path)),
+        // Another editor was quicker, a field is wrong, or too many drafts wait: the draft stays, with what happened.
+        Err(status)
+            if matches!(
+                status.code(),
+                Code::InvalidArgument | Code::Aborted | Code::FailedPrecondition | Code::ResourceExhausted
+            ) =>
+        {
             show(&console, &visitor, &slot, Some(draft), Some(status.message().to_owned())).await
         }
         Err(status) => Err(status.into()),
@@ -209,8 +221,14 @@ pub(super) async fn rollback(
         reason: form.reason,
         ..Default::default()
     };
-    let (call, id) = visitor.call_with_id(request);
-    let now = console.api.rollback_slot(call).await?.into_inner().slot.map_or(0, |slot| slot.revision);
+    let (call, id) = visitor.call_with_id(request.clone());
+    let now = match console.api.rollback_slot(call).await {
+        Ok(response) => response.into_inner().slot.map_or(0, |slot| slot.revision),
+        Err(status) if needs_approval(&status) => {
+            return drafted(&console, &visitor, draft_change::Change::Rollback(request)).await;
+        }
+        Err(status) => return Err(status.into()),
+    };
     // Another editor may have changed the slot meanwhile, so the number alone does not say whose revision it is.
     let view = console.api.slot_of(&visitor.call(()), &slot)?;
     let made = view.revisions.iter().find(|revision| revision.number == now);
@@ -218,6 +236,14 @@ pub(super) async fn rollback(
         return Ok(nothing_undone(&visitor, &slot));
     }
     Ok(redirect(&slot_path(&slot, "history")))
+}
+
+/// Makes a draft of a change for which the slot demands a second person, and goes on to its page.
+async fn drafted(console: &SharedConsole, visitor: &Visitor, change: draft_change::Change) -> PageResult {
+    match console.draft(visitor, change).await? {
+        ChangeOutcome::Applied => Ok(redirect("/drafts")),
+        ChangeOutcome::Drafted(path) => Ok(redirect(&path)),
+    }
 }
 
 /// Says that going back changed nothing.
@@ -246,8 +272,13 @@ pub(super) async fn reset(
     visitor.check(Role::Admin)?;
     confirmed(&slot, &form)?;
     let request = ResetSlotRequest { slot_id: slot.clone(), reason: form.reason, ..Default::default() };
-    console.api.reset_slot(visitor.call(request)).await?;
-    Ok(redirect(&slot_path(&slot, "")))
+    match console.api.reset_slot(visitor.call(request.clone())).await {
+        Ok(_) => Ok(redirect(&slot_path(&slot, ""))),
+        Err(status) if needs_approval(&status) => {
+            drafted(&console, &visitor, draft_change::Change::Reset(request)).await
+        }
+        Err(status) => Err(status.into()),
+    }
 }
 
 /// Deletes a slot.
@@ -260,6 +291,11 @@ pub(super) async fn delete(
     visitor.check(Role::Admin)?;
     confirmed(&slot, &form)?;
     let request = DeleteSlotRequest { slot_id: slot, reason: form.reason, ..Default::default() };
-    console.api.delete_slot(visitor.call(request)).await?;
-    Ok(redirect("/"))
+    match console.api.delete_slot(visitor.call(request.clone())).await {
+        Ok(_) => Ok(redirect("/")),
+        Err(status) if needs_approval(&status) => {
+            drafted(&console, &visitor, draft_change::Change::Delete(request)).await
+        }
+        Err(status) => Err(status.into()),
+    }
 }

@@ -52,7 +52,7 @@ fn moment_text(time: Option<&Timestamp>) -> String {
 }
 
 /// Reads a moment of a form.
-fn moment(label: &str, text: &str) -> Result<Option<Timestamp>, String> {
+pub(super) fn moment(label: &str, text: &str) -> Result<Option<Timestamp>, String> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);

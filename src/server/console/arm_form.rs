@@ -17,6 +17,7 @@ use super::{
     arm_draft::{ArmForm, arm_of, in_words_of_the_form},
     change::preview,
     decision::context_list,
+    drafts::{ChangeOutcome, apply_button, demands_approval},
     fields::{form_path, may_tune, reason, redirect, time_of},
     layout::{ConsolePage, slot_path},
     visitor::{PageError, PageResult, Visitor},
@@ -129,14 +130,14 @@ fn edit_form(slot: &str, form: &ArmForm) -> Markup {
     }
 }
 
-fn apply_form(slot: &str, form: &ArmForm) -> Markup {
+fn apply_form(slot: &str, form: &ArmForm, demanded: bool) -> Markup {
     html! {
         form.card method="post" action=(slot_path(slot, "arm")) {
             h2 { "Apply it" }
             @for (name, value) in form.hidden() { input type="hidden" name=(name) value=(value); }
             (reason("arm-reason"))
-            button type="submit" name="action" value="apply" { "Apply" }
-            p.hint { "It takes effect with the next decision. What was learned stays." }
+            input type="hidden" name="action" value="apply";
+            (apply_button(demanded))
         }
     }
 }
@@ -206,7 +207,7 @@ fn show(
         div.columns.sided {
             @if may_change { (edit_form(slot, form)) } @else { (facts(&arm)) }
             div.stack {
-                @if found.is_some() && may_change { (apply_form(slot, form)) }
+                @if found.is_some() && may_change { (apply_form(slot, form, demands_approval(&view, &["arms"]))) }
                 @if let Some(payload) = &payload { (payload_view(payload)) }
                 @if let Some(found) = &found { (preview(found, &amounts)) }
                 @if found.is_none() && may_change && !form.is_new() { (remove_form(slot, form)) }
@@ -274,8 +275,9 @@ pub(super) async fn change(
         reason: form.reason.clone(),
         ..UpdateSlotRequest::default()
     };
-    match console.api.update_slot(visitor.call(request)).await {
-        Ok(_) => Ok(redirect(&form_path(&slot_path(&slot, "arm"), &[("id", form.id())]))),
+    match console.update_or_draft(&visitor, request).await {
+        Ok(ChangeOutcome::Applied) => Ok(redirect(&form_path(&slot_path(&slot, "arm"), &[("id", form.id())]))),
+        Ok(ChangeOutcome::Drafted(path)) => Ok(redirect(&path)),
         // The form stays, made from what the slot is now, to be looked at again.
         Err(status) if matches!(status.code(), Code::InvalidArgument | Code::Aborted) => {
             let form = ArmForm { revision: view.revision, ..form };
@@ -299,8 +301,9 @@ pub(super) async fn remove(
     let (message, mask) = with_arms(&view, revision, arms);
     let request =
         UpdateSlotRequest { slot: Some(message), update_mask: Some(mask), reason, ..UpdateSlotRequest::default() };
-    match console.api.update_slot(visitor.call(request)).await {
-        Ok(_) => Ok(redirect(&slot_path(&slot, "arms"))),
+    match console.update_or_draft(&visitor, request).await {
+        Ok(ChangeOutcome::Applied) => Ok(redirect(&slot_path(&slot, "arms"))),
+        Ok(ChangeOutcome::Drafted(path)) => Ok(redirect(&path)),
         Err(status) if matches!(status.code(), Code::InvalidArgument | Code::Aborted) => {
             let form = arm_of(&view, &arm).map(|arm| ArmForm::of(&arm, view.revision)).unwrap_or_default();
             let wrong = Some(in_words_of_the_form(status.message()));

@@ -1,21 +1,23 @@
 //! Page "Arms" of a slot: what each arm earns, where it was shown and if everybody got it.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, Query, State};
-use maud::html;
+use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::{
     SharedConsole,
     draw::{RowChart, RowFigure, rows, unit},
-    fields::{everybody_text, form_path, may_tune, meanings, percent, unbroken},
+    fields::{Meaning, everybody_text, form_path, may_tune, meaning, meanings, percent, unbroken},
     layout::{ConsolePage, slot_path},
+    live::live_part,
     visitor::{PageResult, Visitor},
 };
 use crate::{
     access::Role,
     chart::number::count,
-    engine::{AmountFormat, ArmReport, IfEverybody, report},
-    node::run_long,
+    engine::{AmountFormat, ArmReport, IfEverybody, SlotView},
 };
 
 /// Number of arms of a page.
@@ -24,16 +26,29 @@ const ARMS: usize = 200;
 const DRAWN: usize = 30;
 
 /// Meanings of the page's figures.
-const MEANINGS: [(&str, &str); 6] = [
-    (
+pub(super) const MEANINGS: [Meaning; 6] = [
+    meaning(
         "if everybody got it",
         "Reward per showing if every shopper got the arm. Arms are compared by it. Withheld where the decisions cannot tell.",
+        "reading-the-report#if-everybody-got-it",
     ),
-    ("where it was shown", "Reward per showing as it was, for the shoppers whom the policy chose."),
-    ("share", "Part of everything that was shown."),
-    ("chance best", "Probability that the arm earns most if everybody got it."),
-    ("rewarded", "Showings with an event that counts."),
-    ("expected loss", "Reward per showing that is lost by taking this arm in place of the best one."),
+    meaning(
+        "where it was shown",
+        "Reward per showing as it was, for the shoppers whom the policy chose.",
+        "reading-the-report#where-shown",
+    ),
+    meaning("share", "Part of everything that was shown.", "glossary#propensity"),
+    meaning(
+        "chance best",
+        "Probability that the arm earns most if everybody got it.",
+        "reading-the-report#chance-best",
+    ),
+    meaning("rewarded", "Showings with an event that counts.", "glossary#goal"),
+    meaning(
+        "expected loss",
+        "Reward per showing that is lost by taking this arm in place of the best one.",
+        "reading-the-report#expected-loss",
+    ),
 ];
 
 /// Arms that the page shows.
@@ -68,21 +83,14 @@ fn where_row(arm: &ArmReport, amounts: &AmountFormat) -> RowFigure {
     RowFigure { name: arm.arm.to_string(), figure, words: where_shown(arm, amounts) }
 }
 
-/// Page "Arms".
-pub(super) async fn page(
-    State(console): State<SharedConsole>,
-    visitor: Visitor,
-    Path(slot): Path<String>,
-    Query(query): Query<ArmsQuery>,
-) -> PageResult {
-    visitor.check(Role::View)?;
-    let view = console.api.slot_of(&visitor.call(()), &slot)?;
-    let now_us = console.now_us()?;
-    let report = run_long(view.arms.names().len(), || report(&view.at(now_us)));
+/// Content of the page.
+async fn content(console: SharedConsole, visitor: Visitor, view: Arc<SlotView>, now_us: i64, from: usize) -> Markup {
+    let slot = view.definition.id.as_str();
+    let report = console.reports.report(&view, now_us).await;
     let amounts = AmountFormat::of_report(&report);
-    let shown: Vec<&ArmReport> = report.arms.iter().skip(query.from).take(ARMS).collect();
+    let shown: Vec<&ArmReport> = report.arms.iter().skip(from).take(ARMS).collect();
     let drawn: Vec<RowFigure> = shown.iter().take(DRAWN).map(|arm| row(arm, &amounts)).collect();
-    let arm_path = slot_path(&slot, "arm");
+    let arm_path = slot_path(slot, "arm");
     let where_drawn: Vec<RowFigure> = shown.iter().take(DRAWN).map(|arm| where_row(arm, &amounts)).collect();
     let everybody = RowChart {
         id: "if-everybody",
@@ -98,8 +106,8 @@ pub(super) async fn page(
         note: "What each arm earned per showing. The policy shows an arm where it looks good, so arms are not compared by this.",
         ..everybody
     };
-    let next = query.from.saturating_add(ARMS);
-    let content = html! {
+    let next = from.saturating_add(ARMS);
+    html! {
         p.sentence { (unbroken(&report.status.sentence)) }
         @if may_tune(&visitor) { p { a.action href=(arm_path) { "New arm" } } }
         @if drawn.is_empty() { p { "The slot has no arm yet. An arm is one of the things that can be shown." } }
@@ -110,7 +118,15 @@ pub(super) async fn page(
             }
         }
         h2 { "Figures" }
-        div.scroll.wide tabindex="0" #figures data-live {
+        (live_part("figures", &figures(&shown, &amounts, &arm_path)))
+        (meanings(&MEANINGS))
+        @if next < report.arms.len() { p { a href=(format!("{}?from={next}", slot_path(slot, "arms"))) { "More arms" } } }
+    }
+}
+
+fn figures(arms: &[&ArmReport], amounts: &AmountFormat, arm_path: &str) -> Markup {
+    html! {
+        div.scroll.wide tabindex="0" {
             table {
                 caption { "Arms" }
                 thead { tr {
@@ -119,13 +135,13 @@ pub(super) async fn page(
                     th scope="col" { "chance best" } th scope="col" { "rewarded" } th scope="col" { "expected loss" }
                 } }
                 tbody {
-                    @for arm in &shown {
+                    @for arm in arms {
                         tr {
-                            th.text scope="row" { a href=(form_path(&arm_path, &[("id", arm.arm.as_str())])) { (arm.arm) } @if !arm.available { " (off)" } }
+                            th.text scope="row" { a href=(form_path(arm_path, &[("id", arm.arm.as_str())])) { (arm.arm) } @if !arm.available { " (off)" } }
                             td { (count(arm.shown)) }
                             td { (percent(arm.share)) }
-                            td.text { (everybody_text(&arm.if_everybody, &amounts)) }
-                            td.text { (where_shown(arm, &amounts)) }
+                            td.text { (everybody_text(&arm.if_everybody, amounts)) }
+                            td.text { (where_shown(arm, amounts)) }
                             td { (percent(arm.chance_best)) }
                             td { (count(arm.rewarded)) }
                             td { (arm.expected_loss.map_or_else(String::new, |loss| amounts.amount(loss))) }
@@ -134,15 +150,25 @@ pub(super) async fn page(
                 }
             }
         }
-        (meanings(&MEANINGS))
-        @if next < report.arms.len() { p { a href=(format!("{}?from={next}", slot_path(&slot, "arms"))) { "More arms" } } }
-    };
-    let same = format!("slotwise report {slot}");
+    }
+}
+
+/// Page "Arms".
+pub(super) async fn page(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Path(slot): Path<String>,
+    Query(query): Query<ArmsQuery>,
+) -> PageResult {
+    visitor.check(Role::View)?;
+    let view = console.api.slot_of(&visitor.call(()), &slot)?;
+    let (now_us, quick) = (console.now_us()?, console.reports.is_quick(&view));
+    let content = content(Arc::clone(&console), visitor.clone(), view, now_us, query.from);
     let title = format!("{slot}: arms");
-    Ok(ConsolePage::new(&title)
+    let page = ConsolePage::new(&title)
         .visitor(&visitor)
         .slot(&slot, "arms")
-        .same_by(same)
-        .same_by("POST /v1/GetSlotReport")
-        .show(&content))
+        .same_by(format!("slotwise report {slot}"))
+        .same_by("POST /v1/GetSlotReport");
+    Ok(page.show_made(&console, quick, content).await)
 }

@@ -16,6 +16,7 @@ use super::{
     draft::{ControlsDraft, DraftChange, present},
     fields::{form_path, number_field, redirect},
     layout::{ConsolePage, slot_path},
+    live::live_while,
     visitor::{PageResult, Visitor},
 };
 use crate::{
@@ -229,7 +230,7 @@ fn show(
         div.columns.sided {
             (form(&choice, &view))
             // Once the result is there, it stays as it is.
-            div #comparison data-live[is_reading] { (shown) }
+            (live_while("comparison", is_reading, &shown))
         }
     };
     let title = format!("{slot}: compare");

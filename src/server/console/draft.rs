@@ -34,6 +34,9 @@ pub(super) struct ControlsDraft {
     /// Reason of the change.
     #[serde(skip_serializing)]
     pub(super) reason: String,
+    /// Make a draft for somebody else to approve: `on`, or empty.
+    #[serde(skip_serializing)]
+    pub(super) as_draft: String,
 }
 
 /// Draft in the address of its preview.
@@ -85,7 +88,7 @@ impl ControlsDraft {
             half_life: number(controls.half_life_us.map(|us| us as f64 / DAY_US), 1.0),
             mode: if controls.mode() == Mode::Shadow { "shadow".into() } else { "on".into() },
             freeze: on(controls.freeze_learning()),
-            reason: String::new(),
+            ..Self::default()
         }
     }
 
@@ -101,6 +104,7 @@ impl ControlsDraft {
             mode: field(|draft| &draft.mode),
             freeze: field(|draft| &draft.freeze),
             reason: self.reason.clone(),
+            as_draft: self.as_draft.clone(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     access::Role,
     chart::number::count,
     engine::{AmountFormat, IfEverybody, Lift, SlotStage},
-    wire::time_text,
+    wire::{proto::Actor, time_text},
 };
 
 /// Path with the fields of a form as its query.
@@ -33,6 +33,32 @@ pub(super) fn number_field(id: &str, label: &str, hint: &str, value: &str) -> Ma
             input id=(id) type="text" inputmode="decimal" name=(id) value=(value) autocomplete="off" aria-describedby=(hint_id);
             p.hint id=(hint_id) { (hint) }
         }
+    }
+}
+
+/// Field for a number that has a slider beside it, where there is a script. `range` has the least and the greatest value, the step, and
+/// the value that an empty field stands for.
+pub(super) fn slider_field(id: &str, label: &str, hint: &str, value: &str, range: [f64; 4]) -> Markup {
+    let hint_id = format!("{id}-hint");
+    let range = range.map(|number| number.to_string()).join(" ");
+    html! {
+        div.pair {
+            label for=(id) { (label) }
+            input id=(id) type="text" inputmode="decimal" name=(id) value=(value) autocomplete="off" aria-describedby=(hint_id) data-slider=(range);
+            p.hint id=(hint_id) { (hint) }
+        }
+    }
+}
+
+/// Name of who did something: as the service knows the caller, and as the caller calls itself.
+pub(super) fn signature(actor: Option<&Actor>, author: &str) -> String {
+    let principal = actor.map(|actor| actor.principal.as_str()).unwrap_or_default();
+    match (principal, author) {
+        ("", "") => "somebody".to_owned(),
+        ("", author) => author.to_owned(),
+        (principal, "") => principal.to_owned(),
+        (principal, author) if principal == author => principal.to_owned(),
+        (principal, author) => format!("{principal}, as {author}"),
     }
 }
 
@@ -75,12 +101,28 @@ pub(super) fn share(part: f64) -> Markup {
     html! { span.share { (bar(part)) span.num { (percent(part)) } } }
 }
 
+/// Meaning of a figure in a sentence, and the section of the help that has more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meaning {
+    pub(super) name: &'static str,
+    pub(super) text: &'static str,
+    /// Page of the help and its section, such as `reading-the-report#alerts`.
+    pub(super) help: &'static str,
+}
+
+/// Creates the meaning of a figure.
+pub(super) const fn meaning(name: &'static str, text: &'static str, help: &'static str) -> Meaning {
+    Meaning { name, text, help }
+}
+
 /// Meanings of figures, a line each, folded away.
-pub(super) fn meanings(of: &[(&str, &str)]) -> Markup {
+pub(super) fn meanings(of: &[Meaning]) -> Markup {
     html! {
         details.meanings {
             summary { "What the figures mean" }
-            dl { @for (name, meaning) in of { div { dt { (name) } dd { (meaning) } } } }
+            dl { @for Meaning { name, text, help } in of {
+                div { dt { (name) } dd { (text) " " a href=(format!("/help/{help}")) aria-label=(format!("More about {name}")) { "More" } } }
+            } }
         }
     }
 }

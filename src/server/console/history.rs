@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::{
     SharedConsole,
-    fields::{may_tune, reason, time},
+    fields::{may_tune, reason, signature, time},
     layout::{ConsolePage, slot_path},
     visitor::{PageResult, Visitor},
 };
@@ -18,14 +18,7 @@ use crate::{
 const REVISIONS: u32 = 50;
 
 fn author(revision: &proto::Revision) -> String {
-    let principal = revision.actor.as_ref().map(|actor| actor.principal.as_str()).unwrap_or_default();
-    match (principal, revision.author.as_str()) {
-        ("", "") => "somebody".to_owned(),
-        ("", author) => author.to_owned(),
-        (principal, "") => principal.to_owned(),
-        (principal, author) if principal == author => principal.to_owned(),
-        (principal, author) => format!("{principal}, as {author}"),
-    }
+    signature(revision.actor.as_ref(), &revision.author)
 }
 
 fn entry(revision: &proto::Revision, slot: &str, current: u64, may_undo: bool) -> Markup {

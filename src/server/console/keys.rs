@@ -27,9 +27,19 @@ struct KeyKind {
 }
 
 /// Kinds of keys that the page creates. Other sets of roles are made on the command line.
-const KINDS: [KeyKind; 6] = [
+const KINDS: [KeyKind; 8] = [
     KeyKind { name: "viewer", text: "A viewer: sees slots and reports, and changes nothing", roles: &[Role::View] },
     KeyKind { name: "editor", text: "An editor: sees and changes slots", roles: &[Role::View, Role::Tune] },
+    KeyKind {
+        name: "approver",
+        text: "An approver: sees slots and approves changes of others",
+        roles: &[Role::View, Role::Approve],
+    },
+    KeyKind {
+        name: "lead",
+        text: "A lead: changes slots and approves changes of others",
+        roles: &[Role::View, Role::Tune, Role::Approve],
+    },
     KeyKind { name: "admin", text: "An administrator: may do everything", roles: &[Role::Admin] },
     KeyKind {
         name: "program",

@@ -1,26 +1,35 @@
 //! Layout of all pages: head, navigation, and what the page itself shows.
 
+use std::convert::Infallible;
+
 use axum::{
-    http::StatusCode,
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
     response::{Html, IntoResponse as _, Response},
 };
-use maud::{DOCTYPE, Markup, html};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
-use super::visitor::Visitor;
+use super::{Console, visitor::Visitor};
 use crate::access::Role;
 
 /// Pages of a slot, by path and name.
-const SLOT_PAGES: [(&str, &str); 9] = [
+const SLOT_PAGES: [(&str, &str); 10] = [
     ("", "Now"),
     ("arms", "Arms"),
     ("segments", "For whom"),
     ("series", "Over time"),
     ("change", "Change"),
+    ("drafts", "Drafts"),
     ("rules", "Rules"),
     ("compare", "Compare"),
     ("try", "Try it"),
     ("history", "History"),
 ];
+
+/// Place of the content in a page whose content comes later. No text of a page can hold it, because texts are escaped.
+const CONTENT: &str = "<!--content-->";
 
 /// Page that is about to be shown.
 #[derive(Debug)]
@@ -64,6 +73,34 @@ impl<'a> ConsolePage<'a> {
     }
 
     pub(super) fn show_with(self, code: StatusCode, content: &Markup) -> Response {
+        (code, Html(self.render(content))).into_response()
+    }
+
+    /// Shows the page once its content is there. Unless that is `quick`, the browser gets the head and the navigation at once.
+    pub(super) async fn show_made(
+        self,
+        console: &Console,
+        quick: bool,
+        content: impl Future<Output = Markup> + Send + 'static,
+    ) -> Response {
+        if quick {
+            return self.show(&content.await);
+        }
+        let whole = self.render(&PreEscaped(CONTENT.to_owned()));
+        let (head, tail) = whole.split_once(CONTENT).unwrap_or((&whole, ""));
+        let (parts, body) = mpsc::channel(2);
+        let (head, tail) = (head.to_owned(), tail.to_owned());
+        console.api.spawn(async move {
+            // The browser may be gone. The report is made all the same, because it is kept.
+            let _ = parts.send(Ok::<_, Infallible>(head)).await;
+            let rest = content.await.into_string() + &tail;
+            let _ = parts.send(Ok(rest)).await;
+        });
+        let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))];
+        (kind, Body::from_stream(ReceiverStream::new(body))).into_response()
+    }
+
+    fn render(self, content: &Markup) -> String {
         let Self { title, visitor, slot, same_by } = self;
         let page = html! {
             (DOCTYPE)
@@ -83,10 +120,12 @@ impl<'a> ConsolePage<'a> {
                             a.brand href="/" { "Slotwise" }
                             @if let Some(visitor) = visitor {
                                 a href="/" { "Slots" }
+                                a href="/drafts" { "Drafts" }
                                 a href="/decisions" { "Decision" }
                                 a href="/simulations" { "Simulations" }
                                 a href="/system" { "System" }
                                 @if visitor.may(Role::Admin) { a href="/keys" { "Keys" } }
+                                a href="/help" { "Help" }
                             }
                         }
                         @match visitor.map(Visitor::name) {
@@ -125,6 +164,6 @@ impl<'a> ConsolePage<'a> {
                 }
             }
         };
-        (code, Html(page.into_string())).into_response()
+        page.into_string()
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! * `session`, `visitor`: who looks, by a key that was given in a form.
 //! * `layout`: what all pages have in common. `fields`: texts and forms that several pages share.
-//! * `slots`, `now`, `arms`, `segments`, `series`, `history`, `rules`, `change`, `compare`, `decision`, `try_it`, `simulations`, `system`,
-//!   `keys`: a page each. `latest` and `compare_result` are parts of pages.
+//! * `slots`, `now`, `arms`, `segments`, `series`, `history`, `rules`, `change`, `drafts`, `safe_choice`, `compare`, `decision`, `try_it`,
+//!   `simulations`, `system`, `keys`, `help`: a page each. `latest` and `compare_result` are parts of pages.
+//! * `live`: what changes in open pages. `reports`: the reports that they share.
 //! * `actions`: the changes that pages make. `draft`, `arm_form` and `arm_draft`: those of controls and of arms, as their forms have them.
 //! * `comparisons`: comparisons that run on while their page is looked at. `attributes`: features as lines of text.
 //! * `draw`: the charts of these pages.
@@ -12,7 +13,7 @@
 //!
 //! * A page can do nothing that the API cannot: changes are the API's own calls, with the visitor as their caller. Keys, which the API
 //!   does not have, are changed by the functions of the command line.
-//! * Every page works without a script. The script only refreshes numbers, and no request leaves the host.
+//! * Every page works without a script. The script refreshes numbers and shows previews earlier, and no request leaves the host.
 //! * Every text is escaped as it is written.
 //! * A change comes from a page of this host, by the headers `Origin` and `Sec-Fetch-Site`. One layer checks it for all routes.
 //!
@@ -29,14 +30,19 @@ mod compare_result;
 mod comparisons;
 mod decision;
 mod draft;
+mod drafts;
 mod draw;
 mod fields;
+mod help;
 mod history;
 mod keys;
 mod latest;
 mod layout;
+mod live;
 mod now;
+mod reports;
 mod rules;
+mod safe_choice;
 mod segments;
 mod series;
 mod session;
@@ -49,15 +55,21 @@ mod visitor;
 use std::{path::PathBuf, sync::Arc};
 
 use axum::{
-    Router,
+    Extension, Router,
     http::{HeaderValue, StatusCode, header},
     response::IntoResponse as _,
     routing::{get, post},
 };
 
-use self::{comparisons::Comparisons, rules::RuleCounts, session::Sessions};
+use self::{
+    comparisons::Comparisons,
+    live::{LivePages, LiveStreams},
+    reports::Reports,
+    rules::RuleCounts,
+    session::Sessions,
+};
 use super::access::AccessControl;
-use crate::{access::KeyStore, chart, wire::Api};
+use crate::{access::KeyStore, chart, config::Config, wire::Api};
 
 /// Style of the console, after that of all charts.
 const STYLE: &str = include_str!("console.css");
@@ -80,6 +92,8 @@ struct Console {
     sessions: Sessions,
     comparisons: Comparisons,
     rule_counts: RuleCounts,
+    reports: Reports,
+    live: Arc<LiveStreams>,
     /// Folder of the simulator's pages.
     simulations: Option<PathBuf>,
 }
@@ -87,7 +101,9 @@ struct Console {
 type SharedConsole = Arc<Console>;
 
 /// Returns the pages of the console.
-pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore, simulations: Option<PathBuf>) -> Router {
+pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore, config: &Config) -> Router {
+    // The others of the port's connections are for visits and calls.
+    let streams = config.limits.http_connections() / 4 * 3;
     let console = Arc::new(Console {
         api,
         access,
@@ -95,8 +111,20 @@ pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore, simulation
         sessions: Sessions::default(),
         comparisons: Comparisons::default(),
         rule_counts: RuleCounts::default(),
-        simulations,
+        reports: Reports::default(),
+        live: Arc::new(LiveStreams::new(streams.max(1))),
+        simulations: config.simulations.clone(),
     });
+    let pages = pages().with_state(Arc::clone(&console));
+    let live = get(live::stream).layer(Extension(LivePages(pages.clone())));
+    let router = Router::new().route("/live", live).with_state(console).merge(pages);
+    router
+        .route_layer(axum::middleware::from_fn(visitor::refuse_other_sites))
+        .layer(axum::middleware::map_response(guard))
+}
+
+/// Returns the routes of all pages, and of the forms in them.
+fn pages() -> Router<SharedConsole> {
     Router::new()
         .route("/", get(slots::page))
         .route("/new", get(slots::new_page).post(actions::create))
@@ -113,6 +141,12 @@ pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore, simulation
         .route("/slots/{slot}/rule", get(rules::rule_page).post(rules::apply_rule))
         .route("/slots/{slot}/compare", get(compare::page).post(compare::begin))
         .route("/slots/{slot}/compare/stop", post(compare::stop))
+        .route("/drafts", get(drafts::page_of_all))
+        .route("/slots/{slot}/drafts", get(drafts::page))
+        .route("/slots/{slot}/drafts/{number}", get(drafts::draft_page).post(drafts::step))
+        .route("/safe-choice", get(safe_choice::page).post(safe_choice::switch))
+        .route("/help", get(help::list))
+        .route("/help/{page}", get(help::page))
         .route("/slots/{slot}/history", get(history::page))
         .route("/slots/{slot}/try", get(try_it::page))
         .route("/slots/{slot}/availability", post(actions::availability))
@@ -129,9 +163,6 @@ pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore, simulation
         .route("/console.css", get(async || asset("text/css; charset=utf-8", format!("{}{STYLE}", chart::STYLE))))
         .route("/console.js", get(async || asset("text/javascript; charset=utf-8", SCRIPT.to_owned())))
         .route("/icon.svg", get(async || asset("image/svg+xml", ICON.to_owned())))
-        .with_state(console)
-        .route_layer(axum::middleware::from_fn(visitor::refuse_other_sites))
-        .layer(axum::middleware::map_response(guard))
 }
 
 /// Returns a page that says what is wrong with a request that no page took.

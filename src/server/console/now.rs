@@ -1,20 +1,22 @@
 //! Page "Now" of a slot: what it does and earns at the moment, and the quickest ways to stop it.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use maud::{Markup, html};
 
 use super::{
     SharedConsole,
-    fields::{badge, lift_text, may_tune, meanings, percent, reason, share, unbroken},
+    fields::{Meaning, badge, lift_text, may_tune, meaning, meanings, percent, reason, share, unbroken},
     latest::{DECISIONS, last_decisions},
     layout::{ConsolePage, slot_path},
+    live::live_part,
     visitor::{PageResult, Visitor},
 };
 use crate::{
     access::Role,
     chart::number::count,
-    engine::{AmountFormat, SlotReport, SlotView, report},
-    node::run_long,
+    engine::{AmountFormat, SlotReport, SlotView},
     wire::proto::{ListDecisionsRequest, insight_service_server::InsightService as _},
 };
 
@@ -22,16 +24,33 @@ use crate::{
 const ARMS: usize = 50;
 
 /// Meanings of the page's figures.
-const MEANINGS: [(&str, &str); 6] = [
-    ("earned per 1,000 decisions", "Rewards that came so far, by the weights of the goal."),
-    (
+pub(super) const MEANINGS: [Meaning; 6] = [
+    meaning(
+        "earned per 1,000 decisions",
+        "Rewards that came so far, by the weights of the goal.",
+        "reading-the-report#figures-of-a-shop",
+    ),
+    meaning(
         "against the holdout",
         "Shoppers who get what the policy chooses against those who always get the baseline. The interval holds however often you look.",
+        "reading-the-report#policy-against-holdout",
     ),
-    ("cost of exploring", "Expected reward that is given up to learn, in place of always showing the best guess."),
-    ("at most to gain by another arm", "If this is small, it hardly matters any more which arm is shown."),
-    ("share of showings", "Part of everything that was shown."),
-    ("chance best", "Probability that the arm earns most if everybody got it."),
+    meaning(
+        "cost of exploring",
+        "Expected reward that is given up to learn, in place of always showing the best guess.",
+        "reading-the-report#cost-of-exploring",
+    ),
+    meaning(
+        "at most to gain by another arm",
+        "If this is small, it hardly matters any more which arm is shown.",
+        "reading-the-report#value-remaining",
+    ),
+    meaning("share of showings", "Part of everything that was shown.", "glossary#propensity"),
+    meaning(
+        "chance best",
+        "Probability that the arm earns most if everybody got it.",
+        "reading-the-report#chance-best",
+    ),
 ];
 
 fn money(report: &SlotReport, amounts: &AmountFormat) -> Markup {
@@ -126,6 +145,34 @@ fn safe_choice(view: &SlotView) -> Markup {
     }
 }
 
+/// Content of the page.
+async fn content(console: SharedConsole, visitor: Visitor, view: Arc<SlotView>, now_us: i64) -> Markup {
+    let report = console.reports.report(&view, now_us).await;
+    let amounts = AmountFormat::of_report(&report);
+    let newest = ListDecisionsRequest { slot_id: view.definition.id.to_string(), count: DECISIONS };
+    let newest = console.api.list_decisions(visitor.call(newest)).await;
+    html! {
+        (live_part("summary", &html! {
+            (badge(report.status.stage))
+            p.sentence aria-live="polite" { (unbroken(&report.status.sentence)) }
+            @for alert in &report.alerts { p.problem { (alert.sentence) ". " (alert.advice) "." } }
+            (money(&report, &amounts))
+            (meanings(&MEANINGS))
+            @if report.counters.decisions == 0 { (waiting(view.definition.id.as_str(), &visitor)) }
+            @if let Some(text) = not_counted(&report) { p.hint { (text) } }
+        }))
+        h2 { "Arms" }
+        (live_part("arms", &arms(&view, &report, &visitor)))
+        @if may_tune(&visitor) { div.columns { (safe_choice(&view)) } }
+        h2 { "Last decisions" }
+        (live_part("decisions", &match &newest {
+            Ok(found) => last_decisions(&found.get_ref().decisions, &visitor),
+            Err(why) => html! { p.problem { (why.message()) } },
+        }))
+        p.hint { "Revision " (report.revision) "." }
+    }
+}
+
 /// Page "Now".
 pub(super) async fn page(
     State(console): State<SharedConsole>,
@@ -134,38 +181,12 @@ pub(super) async fn page(
 ) -> PageResult {
     visitor.check(Role::View)?;
     let view = console.api.slot_of(&visitor.call(()), &slot)?;
-    let now_us = console.now_us()?;
-    let report = run_long(view.arms.names().len(), || report(&view.at(now_us)));
-    let amounts = AmountFormat::of_report(&report);
-    let newest = ListDecisionsRequest { slot_id: slot.clone(), count: DECISIONS };
-    let newest = console.api.list_decisions(visitor.call(newest)).await;
-    let content = html! {
-        div #summary data-live {
-            (badge(report.status.stage))
-            p.sentence aria-live="polite" { (unbroken(&report.status.sentence)) }
-            @for alert in &report.alerts { p.problem { (alert.sentence) ". " (alert.advice) "." } }
-            (money(&report, &amounts))
-            (meanings(&MEANINGS))
-            @if report.counters.decisions == 0 { (waiting(&slot, &visitor)) }
-            @if let Some(text) = not_counted(&report) { p.hint { (text) } }
-        }
-        h2 { "Arms" }
-        div #arms data-live { (arms(&view, &report, &visitor)) }
-        @if may_tune(&visitor) { div.columns { (safe_choice(&view)) } }
-        h2 { "Last decisions" }
-        div #decisions data-live {
-            @match &newest {
-                Ok(found) => { (last_decisions(&found.get_ref().decisions, &visitor)) }
-                Err(why) => { p.problem { (why.message()) } }
-            }
-        }
-        p.hint { "Revision " (report.revision) "." }
-    };
-    let same = format!("slotwise report {slot}");
-    Ok(ConsolePage::new(&slot)
+    let (now_us, quick) = (console.now_us()?, console.reports.is_quick(&view));
+    let content = content(Arc::clone(&console), visitor.clone(), view, now_us);
+    let page = ConsolePage::new(&slot)
         .visitor(&visitor)
         .slot(&slot, "")
-        .same_by(same)
-        .same_by("POST /v1/GetSlotReport, /v1/ListDecisions")
-        .show(&content))
+        .same_by(format!("slotwise report {slot}"))
+        .same_by("POST /v1/GetSlotReport, /v1/ListDecisions");
+    Ok(page.show_made(&console, quick, content).await)
 }

@@ -1,19 +1,37 @@
 //! Page "For whom" of a slot: what shoppers with each value of a feature get, and what it earns.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use maud::{Markup, html};
 
 use super::{
     SharedConsole,
-    fields::{counted, lift_text, meanings, percent, share, unbroken},
+    fields::{Meaning, counted, lift_text, meaning, meanings, percent, share, unbroken},
     layout::ConsolePage,
+    live::live_part,
     visitor::{PageResult, Visitor},
 };
 use crate::{
     access::Role,
-    engine::{AmountFormat, FeatureSegments, report, segments},
+    engine::{AmountFormat, FeatureSegments, SlotView, segments},
     node::run_long,
 };
+
+/// Meanings of the page's figures.
+pub(super) const MEANINGS: [Meaning; 3] = [
+    meaning(
+        "share",
+        "Part of the decisions for such shoppers that showed the arm first.",
+        "reading-the-report#who-gets-what",
+    ),
+    meaning(
+        "if everybody with it got it",
+        "Reward per decision if every such shopper got the arm. Withheld where the decisions cannot tell.",
+        "reading-the-report#if-everybody-got-it",
+    ),
+    meaning("chance best", "Probability that the arm is the best for such shoppers.", "reading-the-report#chance-best"),
+];
 
 fn table(of: &FeatureSegments, amounts: &AmountFormat) -> Markup {
     html! {
@@ -56,18 +74,12 @@ fn table(of: &FeatureSegments, amounts: &AmountFormat) -> Markup {
     }
 }
 
-/// Page "For whom".
-pub(super) async fn page(
-    State(console): State<SharedConsole>,
-    visitor: Visitor,
-    Path(slot): Path<String>,
-) -> PageResult {
-    visitor.check(Role::View)?;
-    let view = console.api.slot_of(&visitor.call(()), &slot)?;
-    let now_us = console.now_us()?;
-    let (found, report) = run_long(view.arms.names().len(), || (segments(&view), report(&view.at(now_us))));
+/// Content of the page.
+async fn content(console: SharedConsole, view: Arc<SlotView>, now_us: i64) -> Markup {
+    let report = console.reports.report(&view, now_us).await;
+    let found = run_long(view.arms.names().len(), || segments(&view));
     let amounts = AmountFormat::of_report(&report);
-    let content = html! {
+    html! {
         @if found.is_empty() {
             p { "No feature that is a word or a flag has come yet. A program sends them as " code { "context" } " of its request, such as the device or the segment of the shopper." }
         }
@@ -79,22 +91,29 @@ pub(super) async fn page(
                 (unbroken(&format!("; together {}, best single arm {}.", amounts.amount(wants.together), amounts.amount(wants.single_mean))))
             }
         }
-        div #segments data-live { @for of in &found { (table(of, &amounts)) } }
+        (live_part("segments", &html! { @for of in &found { (table(of, &amounts)) } }))
         @if !found.is_empty() {
             p.hint { "Intervals hold for all values of all features at once, with 95 %." }
-            (meanings(&[
-                ("share", "Part of the decisions for such shoppers that showed the arm first."),
-                ("if everybody with it got it", "Reward per decision if every such shopper got the arm. Withheld where the decisions cannot tell."),
-                ("chance best", "Probability that the arm is the best for such shoppers."),
-            ]))
+            (meanings(&MEANINGS))
         }
-    };
+    }
+}
+
+/// Page "For whom".
+pub(super) async fn page(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Path(slot): Path<String>,
+) -> PageResult {
+    visitor.check(Role::View)?;
+    let view = console.api.slot_of(&visitor.call(()), &slot)?;
+    let (now_us, quick) = (console.now_us()?, console.reports.is_quick(&view));
+    let content = content(Arc::clone(&console), view, now_us);
     let title = format!("{slot}: for whom");
-    let same = format!("slotwise segments {slot}");
-    Ok(ConsolePage::new(&title)
+    let page = ConsolePage::new(&title)
         .visitor(&visitor)
         .slot(&slot, "segments")
-        .same_by(same)
-        .same_by("POST /v1/GetSegments")
-        .show(&content))
+        .same_by(format!("slotwise segments {slot}"))
+        .same_by("POST /v1/GetSegments");
+    Ok(page.show_made(&console, quick, content).await)
 }

@@ -9,6 +9,7 @@ use super::{
     draw::{TimeLine, over_time, unit},
     fields::time,
     layout::{ConsolePage, slot_path},
+    live::live_part,
     visitor::{PageResult, Visitor},
 };
 use crate::{
@@ -130,12 +131,12 @@ pub(super) async fn page(
         }
         @if times.len() < 2 { p { "There are not two steps with decisions yet. Take shorter steps, or come back later." } }
         @else {
-            div.figures #charts data-live {
+            (live_part("charts", &html! { div.figures {
                 (over_time("reward", "Reward per decision", "Of the decisions made in each step, with the rewards that came for them so far.", unit(&amounts), &times, &[reward]))
                 (over_time("shares", "Share of the showings", "The arms with the most showings.", Unit::Part, &times, &shares(&view, &steps)))
                 (over_time("cost", "Cost of exploring per decision", "Expected reward that was given up to learn.", unit(&amounts), &times, &[cost]))
                 (over_time("decisions", "Decisions", "", Unit::Plain, &times, &[decisions]))
-            }
+            } }))
         }
         @if left_out > 0 { p.hint { "The last " (STEPS) " steps; " (left_out) " older ones are left out." } }
         @if let Some(first) = times.first() { (changes(&view, *first, &slot)) }

@@ -12,14 +12,16 @@ use serde::Deserialize;
 use super::{
     SharedConsole,
     draw::spark,
-    fields::{badge, counted, lift_text, may_tune, unbroken},
+    fields::{badge, counted, form_path, lift_text, may_tune, unbroken},
     layout::{ConsolePage, slot_path},
+    live::live_part,
+    reports::Reports,
+    safe_choice::safe_choice_of_all,
     visitor::{PageResult, Visitor},
 };
 use crate::{
     access::Role,
-    engine::{AmountFormat, SeriesStep, SlotReport, SlotStage, SlotView, report},
-    node::run_long,
+    engine::{AmountFormat, SeriesStep, SlotReport, SlotStage, SlotView},
 };
 
 /// Number of slots of a page.
@@ -43,20 +45,20 @@ pub(super) struct SlotsQuery {
 /// Card of a slot.
 struct SlotCard {
     view: Arc<SlotView>,
-    report: Option<SlotReport>,
+    report: Option<Arc<SlotReport>>,
 }
 
-fn cards(views: Vec<Arc<SlotView>>, now_us: i64) -> Vec<SlotCard> {
+async fn cards(reports: &Reports, views: Vec<Arc<SlotView>>, now_us: i64) -> Vec<SlotCard> {
     let mut arms = 0;
-    let card = |view: Arc<SlotView>| {
+    let mut cards = Vec::with_capacity(views.len());
+    for view in views {
         arms += view.arms.names().len().max(view.definition.arms.len());
         // The reports of huge slots are computed on their own pages.
-        let report = (arms <= ARMS).then(|| report(&view.at(now_us)));
-        SlotCard { view, report }
-    };
-    let mut cards: Vec<SlotCard> = views.into_iter().map(card).collect();
+        let report = if arms <= ARMS { Some(reports.report(&view, now_us).await) } else { None };
+        cards.push(SlotCard { view, report });
+    }
     let attention =
-        |card: &SlotCard| card.report.as_ref().map(|report| report.status.stage) == Some(SlotStage::NeedsAttention);
+        |card: &SlotCard| card.report.as_ref().is_some_and(|of| of.status.stage == SlotStage::NeedsAttention);
     cards.sort_by_key(|card| !attention(card));
     cards
 }
@@ -91,36 +93,48 @@ fn show_card(SlotCard { view, report }: &SlotCard, now_us: i64) -> Markup {
     }
 }
 
-/// Page with a card for each slot.
-pub(super) async fn page(
-    State(console): State<SharedConsole>,
-    visitor: Visitor,
-    Query(query): Query<SlotsQuery>,
-) -> PageResult {
-    visitor.check(Role::View)?;
-    let mut views = console.api.slots_of(&visitor.call(()))?;
-    let all = views.len();
-    let safe = views.iter().filter(|view| view.definition.controls.safe_choice()).count();
-    let find = query.find.trim().to_lowercase();
-    if !find.is_empty() {
-        views.retain(|view| {
-            let definition = &view.definition;
-            definition.id.as_str().to_lowercase().contains(&find)
-                || definition.display_name.to_lowercase().contains(&find)
-        });
+/// Slots of a page, among all that the visitor reaches.
+struct SlotSelection {
+    shown: Vec<Arc<SlotView>>,
+    /// Number of slots that the visitor reaches.
+    all: usize,
+    /// Number of those in which the safe choice is on.
+    safe: usize,
+    /// Number of slots with the text that was asked for.
+    found: usize,
+    query: SlotsQuery,
+}
+
+impl SlotSelection {
+    fn new(mut views: Vec<Arc<SlotView>>, query: SlotsQuery) -> Self {
+        let all = views.len();
+        let safe = views.iter().filter(|view| view.definition.controls.safe_choice()).count();
+        let find = query.find.trim().to_lowercase();
+        if !find.is_empty() {
+            views.retain(|view| {
+                let definition = &view.definition;
+                definition.id.as_str().to_lowercase().contains(&find)
+                    || definition.display_name.to_lowercase().contains(&find)
+            });
+        }
+        let found = views.len();
+        let shown = views.into_iter().skip(query.from).take(SLOTS).collect();
+        Self { shown, all, safe, found, query }
     }
-    let found = views.len();
-    let shown: Vec<_> = views.into_iter().skip(query.from).take(SLOTS).collect();
-    let now_us = console.now_us()?;
-    let cards = run_long(SLOTS * 20, || cards(shown, now_us));
+}
+
+/// Content of the page.
+async fn content(console: SharedConsole, visitor: Visitor, selection: SlotSelection, now_us: i64) -> Markup {
+    let SlotSelection { shown, all, safe, found, query } = selection;
+    let cards = cards(&console.reports, shown, now_us).await;
     let next = query.from.saturating_add(SLOTS);
-    let content = html! {
+    html! {
         @if all == 0 {
             p.sentence { "No slot yet." }
             p { "A slot is a place where one of several things can be shown: an offer, a ranking, a block of an email." }
         }
-        @if safe > 0 { p.problem role="status" { "The safe choice is on in " (counted(safe as u64, "slot")) "." } }
         @if may_tune(&visitor) { p { a.action href="/new" { "New slot" } } }
+        @if all > 0 { (safe_choice_of_all(&visitor, all, safe)) }
         @if all > 8 {
             form.inline method="get" action="/" role="search" {
                 label for="find" { "Find" }
@@ -128,16 +142,28 @@ pub(super) async fn page(
                 button.quiet type="submit" { "Find" }
             }
         }
-        ul.cards #cards data-live { @for card in &cards { (show_card(card, now_us)) } }
+        (live_part("cards", &html! { ul.cards { @for card in &cards { (show_card(card, now_us)) } } }))
         @if next < found {
-            p { a href=(format!("/?{}", serde_urlencoded::to_string([("find", query.find.as_str()), ("from", &next.to_string())]).unwrap_or_default())) { "More slots" } }
+            p { a href=(form_path("/", &[("find", query.find.as_str()), ("from", &next.to_string())])) { "More slots" } }
         }
-    };
-    Ok(ConsolePage::new("Slots")
+    }
+}
+
+/// Page with a card for each slot.
+pub(super) async fn page(
+    State(console): State<SharedConsole>,
+    visitor: Visitor,
+    Query(query): Query<SlotsQuery>,
+) -> PageResult {
+    visitor.check(Role::View)?;
+    let selection = SlotSelection::new(console.api.slots_of(&visitor.call(()))?, query);
+    let quick = selection.shown.iter().all(|view| console.reports.is_quick(view));
+    let content = content(Arc::clone(&console), visitor.clone(), selection, console.now_us()?);
+    let page = ConsolePage::new("Slots")
         .visitor(&visitor)
-        .same_by("slotwise slots list")
-        .same_by("POST /v1/ListSlots")
-        .show(&content))
+        .same_by("slotwise slots list, slotwise slots safe --all on")
+        .same_by("POST /v1/ListSlots, /v1/SetSafeChoice");
+    Ok(page.show_made(&console, quick, content).await)
 }
 
 /// Form of a new slot, filled in as it was sent, with what is wrong.

@@ -7,6 +7,7 @@ use super::{
     SharedConsole,
     fields::{bytes, time},
     layout::ConsolePage,
+    live::live_part,
     visitor::{PageResult, Visitor},
 };
 use crate::{
@@ -20,7 +21,7 @@ pub(super) async fn page(State(console): State<SharedConsole>, visitor: Visitor)
     let state = console.api.get_system_state(visitor.call(GetSystemStateRequest {})).await?.into_inner();
     let now_us = console.now_us()?;
     let content = html! {
-        div #state data-live {
+        (live_part("state", &html! {
             @if state.disk_full { p.problem { "The disk is full: rewards and changes are refused until there is room." } }
             @if state.clock_doubt_seconds != 0 { p.problem { "The clock and the journal disagree by " (state.clock_doubt_seconds) " seconds." } }
             dl.facts {
@@ -32,7 +33,7 @@ pub(super) async fn page(State(console): State<SharedConsole>, visitor: Visitor)
                 div { dt { "write-ahead log" } dd { (bytes(state.log_bytes)) } }
                 div { dt { "snapshots" } dd { (bytes(state.snapshot_bytes)) } }
             }
-        }
+        }))
         p { "Metrics for Prometheus: " code { "/metrics" } ". The API: " code { "/openapi.json" } ". Where keys are asked for, both need one with the role view." }
         @if visitor.may(Role::Admin) { p { a href="/keys" { "Keys" } " of callers and visitors." } }
     };

@@ -118,6 +118,11 @@ impl Visitor {
         self.caller.as_ref().is_none_or(|caller| caller.has(role))
     }
 
+    /// Returns `true` if the visitor's key is still taken.
+    pub(super) fn is_current(&self) -> bool {
+        self.caller.as_ref().is_none_or(|caller| !caller.is_revoked())
+    }
+
     /// Returns `true` if the visitor reaches every slot.
     pub(super) fn reaches_all(&self) -> bool {
         self.caller.as_ref().is_none_or(|caller| caller.reaches_all())
@@ -140,6 +145,13 @@ impl Visitor {
             request.extensions_mut().insert(Arc::clone(caller));
         }
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: self.peer });
+        request
+    }
+
+    /// Makes a call of the API of a message, as a part of the request of this id.
+    pub(super) fn call_of_request<T>(&self, message: T, id: &str) -> Request<T> {
+        let mut request = self.call(message);
+        crate::wire::give_request_id(&mut request, id);
         request
     }
 

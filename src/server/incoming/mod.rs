@@ -17,7 +17,8 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::{ConnectInfo, Query, Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+    middleware::Next,
     response::{IntoResponse as _, Response},
     routing::post,
 };
@@ -38,6 +39,16 @@ use crate::{
         proto::{EventJoin, EventResult, RecordEventsRequest, event_service_server::EventService as _},
     },
 };
+
+/// Path that takes `CloudEvents`.
+pub(super) const CLOUDEVENTS_PATH: &str = "/v1/events/cloudevents";
+/// Path that takes the calls of Segment.
+pub(super) const SEGMENT_PATH: &str = "/v1/events/segment";
+
+/// Headers of the handshake of webhooks: who would deliver, and who may and how often.
+const REQUEST_ORIGIN: HeaderName = HeaderName::from_static("webhook-request-origin");
+const ALLOWED_ORIGIN: HeaderName = HeaderName::from_static("webhook-allowed-origin");
+const ALLOWED_RATE: HeaderName = HeaderName::from_static("webhook-allowed-rate");
 
 /// Greatest number of messages of one request: as many as a batch of Segment may have.
 const MESSAGES_MAX: usize = 2_500;
@@ -68,9 +79,23 @@ type MessageReader = fn(&HeaderMap, &[u8]) -> Result<ReadMessages, HttpProblem>;
 /// Returns the routes of both forms.
 pub(super) fn routes(api: Api, calls: HttpCalls, metrics: Arc<Metrics>, mappings: IncomingEvents) -> Router {
     Router::new()
-        .route("/v1/events/cloudevents", post(answer_cloudevents))
-        .route("/v1/events/segment", post(answer_segment))
+        .route(CLOUDEVENTS_PATH, post(answer_cloudevents))
+        .route(SEGMENT_PATH, post(answer_segment))
         .with_state(Arc::new(EventGateway { api, calls, metrics, mappings }))
+}
+
+/// Answers a sender of `CloudEvents` that asks whether it may deliver (HTTP 1.1 Web Hooks, abuse protection), and passes every other
+/// request on.
+///
+/// Everybody may: what is delivered needs a key in any case, and its rate is that of the key. This stands before CORS, which would
+/// take the question for that of a browser.
+pub(super) async fn answer_handshake(request: Request, next: Next) -> Response {
+    let is_question = request.method() == Method::OPTIONS && request.uri().path() == CLOUDEVENTS_PATH;
+    let Some(origin) = request.headers().get(&REQUEST_ORIGIN).filter(|origin| is_question && !origin.is_empty()) else {
+        return next.run(request).await;
+    };
+    let (post, any) = (HeaderValue::from_static("POST"), HeaderValue::from_static("*"));
+    [(header::ALLOW, post), (ALLOWED_ORIGIN, origin.clone()), (ALLOWED_RATE, any)].into_response()
 }
 
 async fn answer_cloudevents(

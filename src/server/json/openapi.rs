@@ -7,6 +7,8 @@ use prost_reflect::{
 };
 use serde_json::{Map, Value, json};
 
+use crate::server::incoming::{CLOUDEVENTS_PATH, SEGMENT_PATH};
+
 /// Comments of the proto files, by file and path.
 type Comments = BTreeMap<(String, Vec<i32>), String>;
 
@@ -22,10 +24,7 @@ pub(super) fn document(pool: &DescriptorPool) -> Value {
             let kind = if method.is_server_streaming() { super::EVENT_STREAM } else { "application/json" };
             let answers = |schema: Value| json!({ kind: { "schema": schema } });
             let (input, output) = (schemas.reference(&method.input()), schemas.reference(&method.output()));
-            let problem = json!({
-                "description": "Problem details, RFC 9457",
-                "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } }
-            });
+            let problem = problem();
             let call = json!({ "post": {
                 "operationId": method.name(),
                 "tags": [service.name()],
@@ -36,6 +35,7 @@ pub(super) fn document(pool: &DescriptorPool) -> Value {
             paths.insert(format!("/v1/{}", method.name()), call);
         }
     }
+    paths.extend(incoming_calls());
     let mut components = schemas.finish();
     components.insert("Problem".into(), problem_schema());
     json!({
@@ -44,6 +44,79 @@ pub(super) fn document(pool: &DescriptorPool) -> Value {
         "paths": paths,
         "components": { "schemas": components }
     })
+}
+
+fn problem() -> Value {
+    json!({
+        "description": "Problem details, RFC 9457",
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } }
+    })
+}
+
+/// Returns the calls that take events in the form of other systems, by their paths.
+fn incoming_calls() -> [(String, Value); 2] {
+    let object = json!({ "type": "object" });
+    let batch = json!({ "type": "array", "items": object });
+    let text = json!({ "type": "string" });
+    let result = json!({
+        "type": "object",
+        "properties": {
+            "eventId": text,
+            "status": { "type": "string", "description": "A RewardStatus, or UNMAPPED" },
+            "message": text,
+            "profileUpdated": { "type": "boolean" },
+            "joined": batch
+        }
+    });
+    let results = json!({ "type": "array", "items": result });
+    let answer = json!({ "type": "object", "properties": { "success": { "type": "boolean" }, "results": results } });
+    let answer = json!({ "description": "A result for each message, in order", "content": { "application/json": { "schema": answer } } });
+    let trial = json!({
+        "name": "validate_only",
+        "in": "query",
+        "description": "Answers what would happen, and records nothing",
+        "schema": { "type": "boolean" }
+    });
+    let call = |name: &str, description: &str, content: Value| {
+        json!({
+            "operationId": name,
+            "tags": ["EventService"],
+            "description": description,
+            "parameters": [trial],
+            "requestBody": { "required": true, "content": content },
+            "responses": { "200": answer, "default": problem() }
+        })
+    };
+    let events = json!({
+        "application/cloudevents+json": { "schema": object },
+        "application/cloudevents-batch+json": { "schema": batch },
+        "application/json": { "schema": object }
+    });
+    let cloudevents = call(
+        "RecordCloudEvents",
+        "Records CloudEvents 1.0: one as JSON, a batch, or the data of one whose attributes are headers (ce-id, ce-source, ce-type).",
+        events,
+    );
+    let segment = call(
+        "RecordSegmentEvents",
+        "Records a call of Segment's tracking API, or a batch of them.",
+        json!({ "application/json": { "schema": object } }),
+    );
+    let header = json!({ "schema": text });
+    let handshake = json!({
+        "operationId": "AllowCloudEvents",
+        "tags": ["EventService"],
+        "description": "Handshake of webhooks: who delivers asks whether it may.",
+        "parameters": [{ "name": "WebHook-Request-Origin", "in": "header", "required": true, "schema": text }],
+        "responses": { "200": {
+            "description": "It may",
+            "headers": { "WebHook-Allowed-Origin": header, "WebHook-Allowed-Rate": header }
+        } }
+    });
+    [
+        (CLOUDEVENTS_PATH.to_owned(), json!({ "post": cloudevents, "options": handshake })),
+        (SEGMENT_PATH.to_owned(), json!({ "post": segment })),
+    ]
 }
 
 fn problem_schema() -> Value {
@@ -206,7 +279,15 @@ mod tests {
     fn every_unary_call_is_described_and_every_reference_leads_somewhere() {
         let document = document(&super::super::descriptors().unwrap());
         let paths = document["paths"].as_object().unwrap();
-        for call in ["/v1/Decide", "/v1/BatchDecide", "/v1/RecordRewards", "/v1/GetSlotReport", "/v1/UpdateSlot"] {
+        for call in [
+            CLOUDEVENTS_PATH,
+            SEGMENT_PATH,
+            "/v1/Decide",
+            "/v1/BatchDecide",
+            "/v1/RecordRewards",
+            "/v1/GetSlotReport",
+            "/v1/UpdateSlot",
+        ] {
             assert!(paths.contains_key(call), "{call}");
         }
         assert!(!paths.contains_key("/v1/StreamRewards"));

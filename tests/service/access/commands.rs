@@ -53,7 +53,10 @@ async fn keys_are_made_listed_and_revoked_from_the_command_line() {
     };
     assert_eq!(slots(Some(&key)), (true, String::new()));
     let (done, why) = slots(None);
-    assert!(!done && why.contains("the call has no key"), "{why}");
+    assert!(!done && why.contains("the call has no key") && why.contains("--api-key"), "{why}");
+    assert!(why.contains("SLOTWISE_API_KEY") && !why.contains("authorization"), "{why}");
+    let (done, why) = slots(Some("sw_nobody_nothing"));
+    assert!(!done && why.contains("does not know the key") && why.contains("SLOTWISE_API_KEY"), "{why}");
     let (done, _, why) = run(&["keys", "revoke", "nobody"]);
     assert!(!done && why.contains("no active key 'nobody'"), "{why}");
     let (done, revoked, _) = run(&["keys", "revoke", "anna"]);

@@ -71,29 +71,44 @@ async fn the_last_decisions_of_a_slot_are_listed_newest_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_sees_the_last_decisions_and_not_who_the_shoppers_are() {
     let folder = tempfile::tempdir().unwrap();
-    {
+    let last = {
         let server = InProcessServer::start(folder.path()).await;
         let mut clients = server.clients().await;
         clients.create(slot("offers", &["a", "b"])).await.unwrap();
-        decided(&mut clients, "offers", 3).await;
+        let last = decided(&mut clients, "offers", 3).await.pop().unwrap().decision_id;
         let open = Browser::new(&server).get("/slots/offers").await.page;
         assert!(open.contains("Last decisions") && open.contains("shopper-2"), "{open}");
         server.stop().await;
-    }
+        last
+    };
     let viewer = create(folder.path(), "vera", &[Role::View]);
     let editor = create(folder.path(), "ed", &[Role::View, Role::Tune]);
+    let admin = create(folder.path(), "admin", &[Role::Admin]);
     let server = InProcessServer::start(folder.path()).await;
-    for (key, sees) in [(&viewer, false), (&editor, true)] {
+    for (key, sees, exports) in [(&viewer, false, false), (&editor, true, false), (&admin, true, true)] {
         let mut browser = Browser::new(&server);
         sign_in_exactly(&mut browser, key).await;
         let page = browser.get("/slots/offers").await.page;
         assert!(page.contains("Last decisions") && page.contains("/decisions?id="), "{page}");
         assert_eq!(page.contains("shopper-2"), sees, "{page}");
-        let head =
-            format!("POST /v1/ListDecisions HTTP/1.1\r\ncontent-type: application/json\r\nauthorization: Bearer {key}");
-        let answer = browser.send(&head, "{\"slotId\": \"offers\"}").await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        assert_eq!(answer.page.contains("shopper-2"), sees, "{}", answer.page);
+        let call = async |method: &str, body: &str| {
+            let head =
+                format!("POST /v1/{method} HTTP/1.1\r\ncontent-type: application/json\r\nauthorization: Bearer {key}");
+            let answer = browser.send(&head, body).await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            answer.page
+        };
+        let listed = call("ListDecisions", "{\"slotId\": \"offers\"}").await;
+        assert_eq!(listed.contains("shopper-2"), sees, "{listed}");
+        let explained = call("ExplainDecision", &format!("{{\"decisionId\": \"{last}\"}}")).await;
+        assert_eq!(explained.contains("shopper-2"), sees, "{explained}");
+        // The parts of the export come as Base64.
+        let exported = call("StreamExport", "{\"slotId\": \"offers\"}").await;
+        let part = exported.split("\"content\":\"").nth(1).unwrap().split('"').next().unwrap();
+        let rows = data_encoding::BASE64.decode(part.as_bytes()).unwrap();
+        let rows = String::from_utf8(rows).unwrap();
+        assert_eq!(rows.contains("shopper-2"), exports, "{rows}");
+        assert!(rows.contains("\"subject_id\":\""), "a pseudonym stands for the id: {rows}");
     }
     server.stop().await;
 }

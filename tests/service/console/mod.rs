@@ -4,18 +4,18 @@
 mod arms;
 mod compare;
 mod decisions;
+mod drafts;
 mod errors;
 mod keys;
+mod live;
 mod rules;
+mod safe_choice;
+mod sessions;
 mod simulations;
 
-use std::path::Path;
+use slotwise::wire::proto::{GetSlotRequest, ListRevisionsRequest, Slot};
 
-use slotwise::{
-    access::{KeyDraft, KeyStore, Role},
-    wire::proto::{GetSlotRequest, ListRevisionsRequest, Slot},
-};
-
+use self::sessions::{create, sign_in_exactly};
 use crate::support::{
     Clients, InProcessServer, click, context, decide, exchange, number, slot, started, text, unchunked,
 };
@@ -91,7 +91,7 @@ fn serde_urlencoded(form: &[(&str, &str)]) -> String {
 
 /// Paths of all pages of a slot.
 fn slot_pages(slot: &str) -> Vec<String> {
-    let pages = "|/arms|/segments|/series|/series?step=five_minutes|/change|/rules|/compare|/try|/history|/arm|/rule|/rule?effect=pin";
+    let pages = "|/arms|/segments|/series|/series?step=five_minutes|/change|/rules|/compare|/try|/drafts|/history|/arm|/rule|/rule?effect=pin";
     pages.split('|').map(|page| format!("/slots/{slot}{page}")).collect()
 }
 
@@ -129,8 +129,8 @@ async fn every_page_is_shown_empty_and_with_traffic() {
     assert!(browser.get("/slots/offers").await.page.contains("Waiting for the first decision"));
     let decision = traffic(&mut clients, "offers", 60).await;
     let mut pages = slot_pages("offers");
-    let others = ["/", "/system", "/new", "/keys", "/simulations", "/slots/offers/try?context=device+%3D+phone"];
-    pages.extend(others.map(str::to_owned));
+    let others = "/|/system|/new|/keys|/simulations|/drafts|/drafts?ended=on|/safe-choice|/help|/help/glossary|/slots/offers/try?context=device+%3D+phone";
+    pages.extend(others.split('|').map(str::to_owned));
     pages.extend([format!("/decisions?id={decision}"), "/slots/offers/arm?id=a".into()]);
     for path in &pages {
         let shown = browser.get(path).await;
@@ -255,11 +255,10 @@ async fn a_form_of_another_site_changes_nothing() {
         "\r\norigin: https://evil.example\r\nsec-fetch-site: cross-site",
         "\r\nsec-fetch-site: same-site",
     ] {
-        for path in ["/new", "/sign-in", "/sign-out", "/keys", "/keys/revoke"] {
+        for path in ["/new", "/sign-in", "/sign-out", "/keys", "/keys/revoke", "/safe-choice"] {
             assert_eq!(browser.post_from(from, path, &form).await.status, 403, "{path}{from}");
         }
-        let pages =
-            "change availability safe-choice rollback reset delete rules rule arm arm/remove compare compare/stop";
+        let pages = "change availability safe-choice rollback reset delete rules rule arm arm/remove compare compare/stop drafts/1";
         for page in pages.split(' ') {
             let refused = browser.post_from(from, &format!("/slots/offers/{page}"), &form).await;
             assert_eq!(refused.status, 403, "{page}{from}: {}", refused.page);
@@ -267,80 +266,6 @@ async fn a_form_of_another_site_changes_nothing() {
     }
     assert!(!current(&mut clients, "offers").await.controls.unwrap().safe_choice.unwrap_or(false));
     server.stop().await;
-}
-
-fn create(folder: &Path, name: &str, roles: &[Role]) -> String {
-    let roles = roles.iter().copied().collect();
-    let draft = KeyDraft { name: name.into(), roles, ..KeyDraft::default() };
-    KeyStore::new(folder).create(draft, 0).unwrap().text
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn with_keys_a_visitor_signs_in_and_does_what_the_key_may() {
-    let folder = tempfile::tempdir().unwrap();
-    {
-        let server = InProcessServer::start(folder.path()).await;
-        let mut clients = server.clients().await;
-        clients.create(slot("offers", &["a", "b"])).await.unwrap();
-        server.stop().await;
-    }
-    let viewer = create(folder.path(), "vera", &[Role::View]);
-    let editor = create(folder.path(), "ed", &[Role::View, Role::Tune]);
-    let server = InProcessServer::start(folder.path()).await;
-    let mut browser = Browser::new(&server);
-    for path in ["/", "/slots/offers", "/system", "/decisions"] {
-        let sent_on = browser.get(path).await;
-        assert_eq!(sent_on.status, 303, "{path}");
-        assert!(sent_on.location().starts_with("/sign-in?next="), "{path}: {}", sent_on.location());
-    }
-    let sent_on = browser.post("/slots/offers/safe-choice", &[("on", "true"), ("reason", "x")]).await;
-    assert!(sent_on.location().starts_with("/sign-in"), "{sent_on:?}");
-    assert!(browser.get("/sign-in?next=%2Fsystem").await.page.contains("type=\"password\""));
-    let wrong = browser.sign_in("sw_a_b").await;
-    assert!(wrong.status == 200 && wrong.page.contains("the key is not known") && browser.cookie.is_empty());
-
-    let signed = browser.sign_in(&viewer).await;
-    assert_eq!((signed.status, signed.location()), (303, "/system"));
-    let cookie = signed.headers.lines().find(|line| line.starts_with("set-cookie: ")).unwrap();
-    assert!(cookie.contains("httponly") && cookie.contains("samesite=strict"), "{cookie}");
-    assert!(!cookie.contains(viewer.rsplit('_').next().unwrap()), "the cookie is not the key");
-    let mut browser = Browser::new(&server);
-    sign_in_exactly(&mut browser, &viewer).await;
-    let page = browser.get("/slots/offers").await;
-    assert!(page.status == 200 && page.page.contains("vera") && !page.page.contains("Switch it on"), "{}", page.page);
-    let refused = browser.post("/slots/offers/safe-choice", &[("on", "true"), ("reason", "x")]).await;
-    assert!(refused.status == 403 && refused.page.contains("role tune"), "{}", refused.page);
-    assert!(!browser.get("/system").await.page.contains("Keys of callers"), "keys are for administrators");
-
-    let mut other = Browser::new(&server);
-    sign_in_exactly(&mut other, &editor).await;
-    assert_eq!(other.post("/slots/offers/safe-choice", &[("on", "true"), ("reason", "x")]).await.status, 303);
-    assert!(other.get("/slots/offers/history").await.page.contains("ed"), "the history names who signed in");
-    let refused = other.post("/slots/offers/delete", &[("confirm", "offers"), ("reason", "x")]).await;
-    assert_eq!(refused.status, 403);
-
-    KeyStore::new(folder.path()).revoke("ed", 1).unwrap();
-    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-    assert_eq!(other.get("/slots/offers").await.status, 303, "the session ends with the key");
-    assert_eq!(browser.post("/sign-out", &[]).await.status, 303);
-    assert_eq!(browser.get("/slots/offers").await.status, 303);
-    server.stop().await;
-}
-
-/// Signs in, and takes the cookie as it was sent.
-async fn sign_in_exactly(browser: &mut Browser, key: &str) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let body = serde_urlencoded(&[("key", key)]);
-    let mut stream = tokio::net::TcpStream::connect(&browser.http).await.unwrap();
-    let head = format!(
-        "POST /sign-in HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nsec-fetch-site: same-origin\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let cookie = answer.split("slotwise_session=").nth(1).unwrap().split(';').next().unwrap();
-    browser.cookie = format!("slotwise_session={cookie}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -387,12 +312,12 @@ async fn lists_come_in_pages() {
     }
     let browser = Browser::new(&server);
     let first = browser.get("/").await.page;
-    assert_eq!(first.matches("class=\"card\"").count(), 50);
+    assert_eq!(first.matches("<li class=\"card\">").count(), 50);
     assert!(first.contains("More slots"));
     let second = browser.get("/?find=&from=50").await.page;
-    assert_eq!(second.matches("class=\"card\"").count(), 11);
+    assert_eq!(second.matches("<li class=\"card\">").count(), 11);
     let found = browser.get("/?find=slot-1").await.page;
-    assert_eq!(found.matches("class=\"card\"").count(), 10);
+    assert_eq!(found.matches("<li class=\"card\">").count(), 10);
     let arms = browser.get("/slots/many-arms/arms").await.page;
     assert!(arms.contains("More arms") && !arms.contains("arm-0300"));
     assert!(browser.get("/slots/many-arms/arms?from=200").await.page.contains("arm-0300"));

@@ -25,6 +25,7 @@ use crate::{
         SharedConsole,
         change::preview,
         decision::context_list,
+        drafts::{ChangeOutcome, apply_button, demands_approval},
         fields::{form_path, may_tune, number_field, percent, reason, redirect, time_of},
         layout::{ConsolePage, slot_path},
         visitor::{PageError, PageResult, Visitor},
@@ -170,14 +171,13 @@ fn tried(slot: &str, last: &RecentDecision, found: &PreviewSlotChangeResponse, n
     }
 }
 
-fn apply_form(slot: &str, draft: &RuleDraft) -> Markup {
+fn apply_form(slot: &str, draft: &RuleDraft, demanded: bool) -> Markup {
     html! {
         form.card method="post" action=(slot_path(slot, "rule")) {
             h2 { "Apply it" }
             @for (name, value) in draft.set_fields() { input type="hidden" name=(name) value=(value); }
             (reason("rule-reason"))
-            button type="submit" { "Apply" }
-            p.hint { "It takes effect with the next decision. What was learned stays, and History takes it back." }
+            (apply_button(demanded))
         }
     }
 }
@@ -249,7 +249,7 @@ async fn show(
                 (form(slot, draft, &features, &attributes_of(&view)))
                 @if let Some(RulePreviewed { found, name, last }) = &ran {
                     div.stack {
-                        @if may_tune(visitor) { (apply_form(slot, draft)) }
+                        @if may_tune(visitor) { (apply_form(slot, draft, demands_approval(&view, &["rules"]))) }
                         @if let Some((last, alone)) = last { (tried(slot, last, alone, name)) }
                         (preview(found, &amounts))
                     }
@@ -306,8 +306,9 @@ pub(in crate::server::console) async fn apply(
             "the form names no revision; open it again",
         ));
     };
-    match console.api.update_slot(visitor.call(rules_request(&slot, revision, rules, &draft.reason))).await {
-        Ok(_) => Ok(redirect(&slot_path(&slot, "rules"))),
+    match console.update_or_draft(&visitor, rules_request(&slot, revision, rules, &draft.reason)).await {
+        Ok(ChangeOutcome::Applied) => Ok(redirect(&slot_path(&slot, "rules"))),
+        Ok(ChangeOutcome::Drafted(path)) => Ok(redirect(&path)),
         // The draft stays, made from what the slot is now, to be looked at again.
         Err(status) if matches!(status.code(), Code::InvalidArgument | Code::Aborted) => {
             let why = in_words_of_the_form(status.message(), place);

@@ -27,6 +27,7 @@ use tonic::Code;
 pub(super) use self::form::{apply as apply_rule, page as rule_page};
 use super::{
     Console, SharedConsole,
+    drafts::{ChangeOutcome, demands_approval},
     fields::{counted, form_path, may_tune, percent, redirect},
     layout::{ConsolePage, slot_path},
     visitor::{PageError, PageResult, Visitor},
@@ -284,6 +285,9 @@ pub(super) async fn page(
             p { "Every rule whose condition holds has its effect. Rules that keep arms away hold for everybody, the holdout included." }
         }
         @if may_change { p { a.action href=(rule_path) { "New rule" } } }
+        @if may_change && demands_approval(&view, &["rules"]) {
+            p.hint { "The slot demands that a second person approves changes of its rules. Each becomes a draft, which somebody else approves." }
+        }
         @if !rules.is_empty() { (list(&read, rules, found.as_deref(), may_change, &counts_path)) }
     };
     let title = format!("{slot}: rules");
@@ -309,8 +313,9 @@ pub(super) async fn change(
         let why = format!("The rule '{rule}' is no longer there: somebody removed or renamed it.");
         return Ok(refused(&visitor, &slot, &why));
     };
-    match console.api.update_slot(visitor.call(rules_request(&slot, revision, rules, &reason))).await {
-        Ok(_) => Ok(redirect(&slot_path(&slot, "rules"))),
+    match console.update_or_draft(&visitor, rules_request(&slot, revision, rules, &reason)).await {
+        Ok(ChangeOutcome::Applied) => Ok(redirect(&slot_path(&slot, "rules"))),
+        Ok(ChangeOutcome::Drafted(path)) => Ok(redirect(&path)),
         Err(status) if matches!(status.code(), Code::InvalidArgument | Code::Aborted) => {
             Ok(refused(&visitor, &slot, status.message()))
         }
