@@ -40,6 +40,12 @@ pub enum Purpose {
     Stock,
     /// The slot's own draw.
     Draw,
+    /// Touchpoint of a visit.
+    Touchpoint,
+    /// Opening of a message: whether, and when.
+    Opening,
+    /// Device of a session.
+    Device,
 }
 
 /// Coins of one visit, shopper or arm.

@@ -219,7 +219,7 @@ impl<'a> Environment<'a> {
                 if !coins.flip(Purpose::Step, item(i), self.funnel.chance(i, arm, &truth.factors)) {
                     continue;
                 }
-                let delay_us = since + delay(&step.delay, coins, item(i));
+                let delay_us = since + draw_delay(&step.delay, coins, Purpose::Delay, item(i));
                 taken[i] = Some(delay_us);
                 // The mean of exp(sz − s²/2) is 1.
                 let s = step.value_spread;
@@ -245,13 +245,13 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Draws a delay, microseconds.
-fn delay(delay: &Delay, coins: Coins, item: u64) -> f64 {
+/// Draws a delay, microseconds, from the items 2i and 2i + 1 of a purpose.
+pub fn draw_delay(delay: &Delay, coins: Coins, purpose: Purpose, item: u64) -> f64 {
     match *delay {
         Delay::None => 0.0,
         Delay::Fixed(span) => span.us,
-        Delay::Exponential(mean) => mean.us * coins.exponential(Purpose::Delay, 2 * item),
-        Delay::LogNormal { median, spread } => median.us * math::exp(spread * coins.normal(Purpose::Delay, item)),
-        Delay::Uniform { from, until } => from.us + (until.us - from.us) * coins.fraction(Purpose::Delay, 2 * item),
+        Delay::Exponential(mean) => mean.us * coins.exponential(purpose, 2 * item),
+        Delay::LogNormal { median, spread } => median.us * math::exp(spread * coins.normal(purpose, item)),
+        Delay::Uniform { from, until } => from.us + (until.us - from.us) * coins.fraction(purpose, 2 * item),
     }
 }

@@ -52,6 +52,8 @@ pub struct Visit {
     pub shopper: Arc<Shopper>,
     /// Index of the intent.
     pub intent: usize,
+    /// Number of the session, from 0.
+    pub session: u64,
     /// Number of the decision in the session, from 1.
     pub step: u32,
     /// The coins of this decision.
@@ -63,6 +65,11 @@ pub(super) fn numbered_id(kind: char, number: u64) -> String {
     let mut id = number.to_string();
     id.insert(0, kind);
     id
+}
+
+/// Returns the id of a session that has a device of its own.
+fn session_id(session: u64) -> String {
+    numbered_id('s', session)
 }
 
 impl Shopper {
@@ -103,7 +110,7 @@ impl Shopper {
             returning,
             price_sensitivity: price.clamp(0.0, 1.0),
             consent,
-            subject: Subject { id, session_id: numbered_id('s', session) },
+            subject: Subject { id, session_id: session_id(session) },
             bot: false,
         }
     }
@@ -127,6 +134,22 @@ impl Visit {
             ShopperFactor::New => yes(!shopper.returning),
             ShopperFactor::PriceSensitivity => shopper.price_sensitivity,
         }
+    }
+
+    /// Returns the subject that the shop knows at this visit: without a subject id until the shopper logs in.
+    pub fn known_subject(&self, shoppers: &Shoppers) -> Subject {
+        let shopper = &self.shopper;
+        let logged_in = |after: u32| shopper.returning && self.step > after;
+        let known = shopper.bot || shoppers.login_after.is_none_or(logged_in);
+        Subject {
+            id: if known { shopper.subject.id.clone() } else { String::new() },
+            session_id: shopper.subject.session_id.clone(),
+        }
+    }
+
+    /// Returns the session id that the visit has if no two sessions share a device.
+    pub fn own_session_id(&self) -> String {
+        session_id(self.session)
     }
 
     /// Returns the context that the shop sends, within the shopper's consent.

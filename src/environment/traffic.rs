@@ -45,6 +45,8 @@ pub struct Traffic<'a> {
     sessions: u64,
     next_session_us: f64,
     waiting: BinaryHeap<OpenSession>,
+    /// Session id of the device of the latest session.
+    device: String,
     /// Shopper and intent of the sessions under way, by session.
     shoppers: BTreeMap<u64, (Arc<Shopper>, usize)>,
 }
@@ -74,6 +76,7 @@ impl<'a> Traffic<'a> {
             sessions: 0,
             next_session_us: 0.0,
             waiting: BinaryHeap::new(),
+            device: String::new(),
             shoppers: BTreeMap::new(),
         };
         result.draw_next_session(0.0);
@@ -122,6 +125,12 @@ impl<'a> Traffic<'a> {
         shopper.bot = coins.flip(Purpose::Session, 0, self.bots);
         if shopper.bot {
             shopper.subject.id = numbered_id('b', session);
+        } else {
+            let shared = coins.flip(Purpose::Device, 0, self.spec.shoppers.shared_devices);
+            if shared && !self.device.is_empty() {
+                shopper.subject.session_id.clone_from(&self.device);
+            }
+            self.device.clone_from(&shopper.subject.session_id);
         }
         let intent = self.intent(coins, 0, self.moment(self.next_session_us));
         self.shoppers.insert(session, (Arc::new(shopper), intent));
@@ -182,7 +191,7 @@ impl Iterator for Traffic<'_> {
         }
         let coins = Coins::new("simulated visit", &[self.environment[0], self.environment[1], self.index]);
         self.index += 1;
-        Some(Visit { now, shopper, intent, step, coins })
+        Some(Visit { now, shopper, intent, session, step, coins })
     }
 }
 

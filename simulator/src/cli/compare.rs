@@ -12,7 +12,10 @@ use slotwise::cli::terminal::fit;
 use toml::Table;
 
 use super::scenario::{CommandError, RunFlags};
-use crate::{report::show, scenario::PolicySpec};
+use crate::{
+    report::show,
+    scenario::{PolicySpec, ShopCalls},
+};
 
 /// Flags of `compare`.
 #[derive(Debug, Args)]
@@ -43,7 +46,7 @@ impl Compare {
         }
         let mut policies = Vec::new();
         for (file, name) in [&self.a, &self.b].into_iter().zip(names) {
-            policies.push(PolicySpec { name, slot: slot(file)?, skip: false });
+            policies.push(PolicySpec { name, slot: slot(file)?, shop: ShopCalls::default(), skip: false });
         }
         let loaded = self.how.load(&self.on)?.comparing(policies)?;
         let _ = writeln!(out, "seed {}", self.how.seed(&loaded));

@@ -5,6 +5,6 @@
 mod tests;
 
 pub use slotwise::environment::{
-    Coins, Environment, EnvironmentArm, FunnelPath, Purpose, ShopperOutcome, Traffic, Truth, Visit, groups, needs,
-    reward, reward_bounds, value,
+    Coins, Environment, EnvironmentArm, FunnelPath, Purpose, ShopperOutcome, Traffic, Truth, Visit, draw_delay, groups,
+    needs, reward, reward_bounds, value,
 };

@@ -52,6 +52,30 @@ fn expected_rewards_equal_mean_rewards_in_every_shipped_scenario() {
     }
 }
 
+#[test]
+fn customers_are_known_from_their_login_on_and_devices_are_shared() {
+    let loaded = scenario("login", &["horizon=2000"]);
+    let goal = goal(&loaded);
+    let environment = Environment::new(&loaded.scenario, &goal, 7, 3).unwrap();
+    let shoppers = &loaded.scenario.shoppers;
+    let mut known = 0;
+    for visit in environment.traffic() {
+        let subject = visit.known_subject(shoppers);
+        let logged_in = visit.shopper.returning && visit.step > 1;
+        assert_eq!(subject.id.is_empty(), !logged_in, "{visit:?}");
+        assert_eq!(subject.session_id, visit.own_session_id());
+        known += u32::from(logged_in);
+    }
+    assert!(known > 1_000, "{known}");
+    let loaded = scenario("shared-device", &["horizon=4000"]);
+    let environment = Environment::new(&loaded.scenario, &goal, 7, 3).unwrap();
+    let firsts: Vec<Visit> = environment.traffic().filter(|visit| visit.step == 1).collect();
+    let shared = firsts.iter().filter(|visit| visit.shopper.subject.session_id != visit.own_session_id()).count();
+    // The share is 0.7, and its standard error over 800 sessions 0.016.
+    let share = shared as f64 / firsts.len() as f64;
+    assert!((share - 0.7).abs() < 0.08, "{share} of {}", firsts.len());
+}
+
 /// Computed by hand: in a cascade the second position is reached by shoppers whom the first did not stop, and the
 /// third by those whom neither stopped. An arm out of stock stops nobody. The mean reward over 8,000 visits is the
 /// expected one within five standard errors (a false alarm once in 1.7 million fresh seeds).

@@ -8,7 +8,7 @@ use std::{
 
 use slotwise::{
     engine::{ChosenArm, Decision, DecisionId, DecisionRecord, EventStatus, Reason, RewardEvent, Subject, hash},
-    slot::{ArmId, Definition},
+    slot::{ArmId, Definition, SlotId},
 };
 
 use super::{
@@ -26,6 +26,7 @@ pub(super) struct LogLearner<'a> {
     log: &'a Log,
     name: &'a str,
     service: EngineService,
+    slot: SlotId,
     seed: u64,
     /// Place in the log's list of each arm, by its id.
     places: HashMap<ArmId, usize>,
@@ -58,10 +59,11 @@ pub(super) struct ArmBelief {
 impl<'a> LogLearner<'a> {
     pub(super) fn new(log: &'a Log, name: &'a str, definition: Definition, seed: u64) -> Result<Self, EvaluateError> {
         let begin_us = log.rows.first().map_or(0, |row| row.at_us);
+        let slot = definition.id.clone();
         let service = EngineService::new(definition, begin_us).map_err(|why| failed(name, 0, why))?;
         let places = log.arms.iter().enumerate().map(|(place, arm)| (arm.id.clone(), place)).collect();
         let (coming, ids) = (BinaryHeap::new(), HashMap::new());
-        Ok(Self { log, name, service, seed, places, coming, ids, learned: 0, fallbacks: 0 })
+        Ok(Self { log, name, service, slot, seed, places, coming, ids, learned: 0, fallbacks: 0 })
     }
 
     /// Decides at row `index`, with all rewards that had arrived by then, and fills `beliefs` with the belief about each
@@ -73,7 +75,7 @@ impl<'a> LogLearner<'a> {
         let row = &self.log.rows[index];
         self.deliver_rewards(row.at_us)?;
         let random = hash("replay draw", &[&self.seed.to_be_bytes(), &(index as u64).to_be_bytes()]);
-        let request = self.log.request(row, self.service.slot());
+        let request = self.log.request(row, &self.slot);
         let decision = self.service.decide(request, row.at_us, [random.other_word(), random.word()]);
         let Decision { decided, explanation, .. } = decision.map_err(|why| failed(self.name, index + 1, why))?;
         self.fallbacks += u64::from(decided.fallback.is_some());
@@ -130,7 +132,7 @@ impl<'a> LogLearner<'a> {
         let LoggedRow { reward, .. } = self.log.rows[index];
         let size = reward - self.log.default_reward;
         RewardEvent {
-            slot: self.service.slot().clone(),
+            slot: self.slot.clone(),
             event_id: format!("row-{index}"),
             decision: Some(decision),
             subject: Subject::default(),

@@ -123,6 +123,8 @@ impl LiveEpisode<'_> {
             best,
             overridden: pending.overridden,
             audited: pending.audited,
+            touchpoint: 0,
+            seen_after_us: Some(0.0),
         };
         let (at_us, speed) = (self.live.scale.shop_us(at), self.live.scale.speed);
         // The server's clock counts. The id tells its time to the millisecond.

@@ -45,7 +45,7 @@ pub use slots::prefix;
 use crate::{
     load::{BACKLOG_MAX, CONNECTIONS, PATIENCE},
     run::episode::{EpisodeError, Setup},
-    scenario::{FaultKind, Problem},
+    scenario::{EventReports, FaultKind, Metric, Problem},
 };
 
 /// The server, the pace, and the names of the slots.
@@ -150,6 +150,16 @@ pub fn playable(setup: &Setup<'_>) -> Result<(), Problem> {
         let message =
             "a live server is not restarted from here; run it in process, or leave faults out with --set faults=[]";
         return Err(Problem::new("faults", message));
+    }
+    let several_slots = |key: &str| Problem::new(key, "a live server is asked for one slot only; run it in process");
+    if !setup.scenario.touchpoints.is_empty() {
+        return Err(several_slots("touchpoints"));
+    }
+    if setup.shops.iter().any(|shop| shop.events == Some(EventReports::Shopper) || shop.bots == Some(false)) {
+        return Err(Problem::new("shop", "shopper events and services without bots are played in process only"));
+    }
+    if setup.scenario.check.iter().any(|check| check.metric == Metric::ClicksToAdapt) {
+        return Err(several_slots("check"));
     }
     Ok(())
 }

@@ -131,7 +131,7 @@ impl<'a> LiveEpisode<'a> {
         let agents: Vec<_> = slots
             .iter()
             .enumerate()
-            .map(|(policy, slot)| Agent::new(setup, policy, &episode.environment, slot.clone()))
+            .map(|(policy, slot)| Agent::new(setup, policy, 0, &episode.environment, slot.clone()))
             .collect();
         let mut calls = Vec::new();
         for _ in slots {

@@ -27,7 +27,10 @@ use serde::{Deserialize, Serialize};
 pub use check::{CheckOutcome, CheckReport};
 pub use estimate::Point;
 pub use live::LiveReport;
-pub use policy::{ArmShare, CalibrationBin, EventCounts, Latency, PolicyReport, PropensityBin, SegmentReport};
+pub use policy::{
+    AdaptationCurve, ArmShare, CalibrationBin, DeferredReport, EventCounts, Latency, PolicyReport, PropensityBin,
+    SegmentReport, TouchpointReport,
+};
 pub use slotwise::evaluate::IntervalEstimate;
 
 /// Version of the report's form. It rises when a key changes its meaning or is removed.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{IntervalEstimate, Point};
+use crate::scenario::IntentStart;
 
 /// Report of one policy. Rewards are in units of the slot's goal. "Expected" rewards follow from the environment's
 /// probabilities for what was shown; "given" rewards are what shoppers happened to do. Bots count in neither.
@@ -42,6 +43,16 @@ pub struct PolicyReport {
     pub propensity: Vec<PropensityBin>,
     /// Results of the shoppers' segments, in the scenario's order.
     pub segments: Vec<SegmentReport>,
+    /// Results of the touchpoints, in the scenario's order. It is empty without touchpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touchpoints: Vec<TouchpointReport>,
+    /// Regret by the number of clicks, since the start of a session and since a change of the intent. It is empty if it
+    /// was not measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adaptation: Vec<AdaptationCurve>,
+    /// Numbers of deferred decisions, or `None` if there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferred: Option<DeferredReport>,
     /// Outcomes of reward events, over all replications.
     pub events: EventCounts,
     /// Part of the decisions in which some position showed another arm than the best guess.
@@ -115,6 +126,45 @@ pub struct SegmentReport {
     pub lift: Option<IntervalEstimate>,
 }
 
+/// Results of one touchpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TouchpointReport {
+    /// Name of the touchpoint.
+    pub touchpoint: String,
+    /// Part of the decisions that were made there. Decisions that nobody saw do not count.
+    pub share: f64,
+    /// Expected reward per decision there.
+    pub reward_per_decision: IntervalEstimate,
+    /// Regret per decision there.
+    pub regret_per_decision: IntervalEstimate,
+    /// Expected reward relative to the baseline's there.
+    pub lift: Option<IntervalEstimate>,
+}
+
+/// Regret by the number of clicks since a shopper's intent began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdaptationCurve {
+    /// Moment at which the intent began.
+    pub since: IntentStart,
+    /// Part of uniform choice's regret below which decisions count as adapted.
+    pub within: f64,
+    /// Number of clicks until the regret is that small.
+    pub clicks_to_adapt: IntervalEstimate,
+    /// Regret after 0, 1, 2… clicks as a part of uniform choice's.
+    pub regret_by_clicks: Vec<Point>,
+    /// Decisions that were counted after 0, 1, 2… clicks, over all replications.
+    pub decisions_by_clicks: Vec<u64>,
+}
+
+/// Numbers of deferred decisions over all replications.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeferredReport {
+    /// Deferred decisions that were made.
+    pub made: u64,
+    /// Confirmed ones.
+    pub confirmed: u64,
+}
+
 /// Counts of reward events by their outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct EventCounts {
@@ -134,6 +184,21 @@ pub struct EventCounts {
     pub unmatched: u64,
     /// Events answered as rejected.
     pub rejected: u64,
+}
+
+impl EventCounts {
+    /// Adds other counts.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { happened, lost, arrived, accepted, duplicates, late, unmatched, rejected } = other;
+        self.happened += happened;
+        self.lost += lost;
+        self.arrived += arrived;
+        self.accepted += accepted;
+        self.duplicates += duplicates;
+        self.late += late;
+        self.unmatched += unmatched;
+        self.rejected += rejected;
+    }
 }
 
 /// Latency of requests in milliseconds, from the moment at which each was due. A failed request counts as 10 s, the

@@ -2,7 +2,7 @@
 
 use crate::{
     report::{CheckOutcome, CheckReport},
-    scenario::{ArmState, Check, Metric},
+    scenario::{ArmState, Check, IntentStart, Metric},
 };
 
 /// Returns `true` for a metric that is shown in percent.
@@ -22,6 +22,7 @@ fn in_percent(metric: Metric) -> bool {
         | Metric::RegretPerDecision
         | Metric::RegretLastTenth
         | Metric::DecisionsToAdapt
+        | Metric::ClicksToAdapt
         | Metric::PropensityCalibration
         | Metric::P99Latency => false,
     }
@@ -35,6 +36,7 @@ fn number(metric: Metric, value: f64) -> String {
     }
     match metric {
         Metric::DecisionsToAdapt => format!("{value:.0}"),
+        Metric::ClicksToAdapt => format!("{value:.2}"),
         Metric::P99Latency => format!("{value:.3} ms"),
         Metric::RewardPerDecision
         | Metric::RegretPerDecision
@@ -77,6 +79,8 @@ pub(crate) fn name(check: &Check, first: &str) -> String {
         Metric::RegretPerDecision => "regret per decision",
         Metric::RegretLastTenth => "regret in the last tenth",
         Metric::DecisionsToAdapt => "decisions to adapt",
+        Metric::ClicksToAdapt if check.since == Some(IntentStart::Shift) => "clicks to adapt after a shift",
+        Metric::ClicksToAdapt => "clicks to adapt",
         Metric::Share => "share",
         Metric::IntervalCoverage => "coverage of the 95 % intervals",
         Metric::PopulationCoverage => "coverage of the figures if everybody got it",
@@ -90,11 +94,12 @@ pub(crate) fn name(check: &Check, first: &str) -> String {
         Metric::P99Latency => "99th percentile of latency",
     };
     let segment = check.segment.as_ref().map_or(String::new(), |segment| format!(" for {segment}"));
+    let touchpoint = check.touchpoint.as_ref().map_or(String::new(), |touchpoint| format!(" at {touchpoint}"));
     let over = check.over.as_ref().map_or(String::new(), |over| {
         if check.metric == Metric::Lift { format!(" over {over}") } else { format!(" less that of {over}") }
     });
     let policy = check.policy.as_deref().unwrap_or(first);
-    format!("{metric}{of}{segment}, {policy}{over}")
+    format!("{metric}{of}{segment}{touchpoint}, {policy}{over}")
 }
 
 fn bound(check: &Check) -> String {

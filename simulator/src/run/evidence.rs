@@ -2,7 +2,7 @@
 
 use crate::{
     run::check::Evidence,
-    run::episode::{BUCKETS, PolicyTally, Replication, RewardSum, change, share},
+    run::episode::{BUCKETS, PolicyTally, REPORTED_PROBES, Replication, RewardSum, change, click_probe, share},
     scenario::{Check, Metric, Scenario},
 };
 
@@ -16,6 +16,10 @@ fn per(sum: f64, count: u64) -> Option<f64> {
 /// Returns a policy's number in one replication, or `None` if it had no occasion.
 fn value(scenario: &Scenario, check: &Check, tally: &PolicyTally) -> Option<f64> {
     let whole = || {
+        if let Some(name) = &check.touchpoint {
+            let at = scenario.touchpoints.iter().position(|touchpoint| touchpoint.name == *name);
+            return at.and_then(|at| tally.touchpoints.get(at)).copied().unwrap_or_default();
+        }
         let segment = check.segment.as_ref();
         let at = segment.and_then(|name| scenario.shoppers.segments.iter().position(|segment| segment.name == *name));
         at.map_or_else(|| tally.total(), |at| tally.segments[at])
@@ -28,6 +32,11 @@ fn value(scenario: &Scenario, check: &Check, tally: &PolicyTally) -> Option<f64>
         Metric::DecisionsToAdapt => {
             let at = place(scenario, check, |check| change(scenario, check).is_some());
             tally.adapted.get(at).copied()
+        }
+        Metric::ClicksToAdapt => {
+            let probe = click_probe(scenario, check)?;
+            let at = place(scenario, check, |check| click_probe(scenario, check).is_some());
+            tally.clicks.get(REPORTED_PROBES.len().saturating_add(at))?.clicks_to_adapt(probe.within)
         }
         Metric::Share => {
             let at = place(scenario, check, |check| share(scenario, check).is_some());
@@ -87,6 +96,7 @@ pub(super) fn evidence(scenario: &Scenario, check: &Check, replications: &[Repli
         | Metric::RegretPerDecision
         | Metric::RegretLastTenth
         | Metric::DecisionsToAdapt
+        | Metric::ClicksToAdapt
         | Metric::Share
         | Metric::CountedError
         | Metric::FallbackShare => {

@@ -9,6 +9,7 @@
 pub mod check;
 pub mod episode;
 mod evidence;
+mod following;
 pub(crate) mod reduce;
 
 use std::{

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::following::{adaptation, deferred, touchpoints};
 use crate::{
     load::tally::CallCounts,
     report::{
@@ -80,7 +81,7 @@ fn baseline(scenario: &Scenario) -> Option<usize> {
     (scenario.policies.len() > 1).then(|| chosen.unwrap_or(scenario.policies.len() - 1))
 }
 
-fn estimate(measured: Measured) -> IntervalEstimate {
+pub(super) fn estimate(measured: Measured) -> IntervalEstimate {
     let interval = measured.interval(CONFIDENCE);
     IntervalEstimate {
         mean: measured.mean,
@@ -91,12 +92,12 @@ fn estimate(measured: Measured) -> IntervalEstimate {
     }
 }
 
-fn point(values: &[f64]) -> Point {
+pub(super) fn point(values: &[f64]) -> Point {
     let measured = mean(values);
     Point { mean: (!values.is_empty()).then_some(measured.mean), standard_error: measured.error }
 }
 
-fn per(sum: f64, count: u64) -> f64 {
+pub(super) fn per(sum: f64, count: u64) -> f64 {
     if count > 0 { sum / count as f64 } else { 0.0 }
 }
 
@@ -122,7 +123,7 @@ fn policy_report(
     let decisions = all(|tally| tally.decisions);
     PolicyReport {
         name: spec.name.clone(),
-        overrides: if spec.slot.is_empty() { String::new() } else { toml::Value::Table(spec.slot.clone()).to_string() },
+        overrides: spec.changes(),
         reward_per_decision: each(&|_, whole| per(whole.reward, whole.decisions)),
         given_per_decision: each(&|tally, whole| per(tally.given, whole.decisions)),
         regret_per_decision: each(&|_, whole| per(whole.regret, whole.decisions)),
@@ -136,7 +137,10 @@ fn policy_report(
         calibration: calibration(&tallies),
         propensity: propensity(&tallies),
         segments: segments(setup, replications, policy, baseline),
-        events: tallies.iter().fold(EventCounts::default(), |sum, tally| added(sum, tally.events)),
+        touchpoints: touchpoints(setup, replications, policy, baseline),
+        adaptation: adaptation(setup, &tallies),
+        deferred: deferred(&tallies),
+        events: events(&tallies),
         exploring: per(all(|tally| tally.exploring) as f64, decisions),
         fallbacks: per(all(|tally| tally.fallbacks) as f64, decisions),
         holdout: per(all(|tally| tally.holdout) as f64, decisions),
@@ -174,7 +178,7 @@ fn failures(tallies: &[&PolicyTally]) -> BTreeMap<String, u64> {
 }
 
 /// Returns the lift of a policy over the baseline in some part of the decisions, or `None` for the baseline itself.
-fn over(
+pub(super) fn over(
     replications: &[Replication],
     policy: usize,
     baseline: Option<usize>,
@@ -189,6 +193,14 @@ fn over(
         .collect();
     let measured = lift(&pairs);
     measured.mean.is_finite().then(|| estimate(measured))
+}
+
+fn events(tallies: &[&PolicyTally]) -> EventCounts {
+    let mut sum = EventCounts::default();
+    for tally in tallies {
+        sum.add(tally.events);
+    }
+    sum
 }
 
 fn shares(setup: &Setup<'_>, tallies: &[&PolicyTally]) -> Vec<ArmShare> {
@@ -282,19 +294,6 @@ fn segments(
             }
         })
         .collect()
-}
-
-fn added(a: EventCounts, b: EventCounts) -> EventCounts {
-    EventCounts {
-        happened: a.happened + b.happened,
-        lost: a.lost + b.lost,
-        arrived: a.arrived + b.arrived,
-        accepted: a.accepted + b.accepted,
-        duplicates: a.duplicates + b.duplicates,
-        late: a.late + b.late,
-        unmatched: a.unmatched + b.unmatched,
-        rejected: a.rejected + b.rejected,
-    }
 }
 
 #[cfg(test)]

@@ -40,14 +40,21 @@ pub struct Check {
     /// The segment whose decisions count, or `None` for all. Only for `share`, rewards and regret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segment: Option<String>,
-    /// The part of the horizon, 0 to 1, from which on decisions count. Only for `share`.
+    /// The touchpoint whose decisions count, or `None` for all. Only for rewards and regret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touchpoint: Option<String>,
+    /// The moment from which on clicks count, for `clicks_to_adapt`. The default is the start of the session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<IntentStart>,
+    /// The part of the horizon, 0 to 1, from which on decisions count. Only for `share` and `clicks_to_adapt`, whose
+    /// default is 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<f64>,
     /// The part of the horizon before which decisions count. Only for `share`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<f64>,
-    /// Part of uniform choice's regret below which a block of decisions counts as adapted, for `decisions_to_adapt`.
-    /// The default is 0.5.
+    /// Part of uniform choice's regret below which decisions count as adapted, for `decisions_to_adapt` and
+    /// `clicks_to_adapt`. The default is 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<f64>,
     /// Number of decisions in a block, for `decisions_to_adapt`. The default is a hundredth of the horizon.
@@ -80,6 +87,8 @@ pub enum Metric {
     RegretLastTenth,
     /// Decisions from a change of the environment until choices are good again.
     DecisionsToAdapt,
+    /// Clicks of a shopper until choices follow the shopper's intent.
+    ClicksToAdapt,
     /// Part of all shown positions that an arm, the arms of an attribute, or the arms in a state took.
     Share,
     /// Part of the 95 % intervals in the slot's report that contain the truth about their arm, over all arms shown at
@@ -108,6 +117,26 @@ pub enum Metric {
     P99Latency,
 }
 
+/// Moment at which a shopper's intent begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum IntentStart {
+    /// The start of the session.
+    Session,
+    /// The latest change of the intent within the session.
+    Shift,
+}
+
+impl IntentStart {
+    /// Returns the name in scenarios.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Shift => "shift",
+        }
+    }
+}
+
 /// A state of arms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -129,6 +158,7 @@ impl Metric {
             Self::RegretPerDecision => "regret_per_decision",
             Self::RegretLastTenth => "regret_last_tenth",
             Self::DecisionsToAdapt => "decisions_to_adapt",
+            Self::ClicksToAdapt => "clicks_to_adapt",
             Self::Share => "share",
             Self::IntervalCoverage => "interval_coverage",
             Self::PopulationCoverage => "population_coverage",

@@ -10,7 +10,10 @@ use slotwise::environment::spec::{
     time::{Span, When},
 };
 
-use super::checks::Check;
+use super::{
+    checks::Check,
+    touchpoints::{ShopCalls, Touchpoint},
+};
 
 /// A scenario.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +44,12 @@ pub struct Scenario {
     pub catalogue: CatalogueSpec,
     /// The slot: the document that `slotwise slots apply` reads, without its arms, which the catalogue has.
     pub slot: toml::Table,
+    /// The places where shoppers meet the shop, each with a slot of its own. If empty, the slot is the only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub touchpoints: Vec<Touchpoint>,
+    /// The way in which the shop calls the service.
+    #[serde(default, skip_serializing_if = "ShopCalls::is_default")]
+    pub shop: ShopCalls,
     /// The times of visits.
     pub traffic: TrafficSpec,
     /// The shoppers' behaviour.
@@ -102,9 +111,24 @@ pub struct PolicySpec {
     /// Changes of the slot's document. `model` and `controls.policy` replace the slot's as a whole.
     #[serde(default, skip_serializing_if = "toml::Table::is_empty")]
     pub slot: toml::Table,
+    /// Changes of the way in which the shop calls the policy's service.
+    #[serde(default, skip_serializing_if = "ShopCalls::is_default")]
+    pub shop: ShopCalls,
     /// True if the policy is left out, for `small` and `--set`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skip: bool,
+}
+
+impl PolicySpec {
+    /// Returns the policy's changes as TOML on one line, or an empty text if there are none.
+    pub fn changes(&self) -> String {
+        let mut changes = self.slot.clone();
+        // The calls have no value that TOML cannot write.
+        if let Some(shop) = toml::Value::try_from(self.shop).ok().filter(|_| !self.shop.is_default()) {
+            changes.insert("shop".to_owned(), shop);
+        }
+        if changes.is_empty() { String::new() } else { toml::Value::Table(changes).to_string() }
+    }
 }
 
 impl<'a> From<&'a Scenario> for EnvironmentSpec<'a> {

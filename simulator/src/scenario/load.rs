@@ -11,7 +11,7 @@ use slotwise::slot::suggestion;
 use toml::{Table, Value};
 
 use super::{
-    Fault, PolicySpec, Scenario, check,
+    Fault, PolicySpec, Scenario, ShopCalls, check,
     error::{Problem, ScenarioError},
     merge::{merge, parse_set},
     shipped,
@@ -159,7 +159,12 @@ fn build(name: &str, mut table: Table, changes: &Changes) -> Result<Loaded, Scen
     scenario.check.retain(|check| !check.skip);
     only(&mut scenario, &changes.policies).map_err(key)?;
     if scenario.policies.is_empty() {
-        scenario.policies.push(PolicySpec { name: "default".to_owned(), slot: Table::new(), skip: false });
+        scenario.policies.push(PolicySpec {
+            name: "default".to_owned(),
+            slot: Table::new(),
+            shop: ShopCalls::default(),
+            skip: false,
+        });
     }
     check::check(&scenario).map_err(key)?;
     Ok(Loaded { name: name.to_owned(), changes: changes.clone(), scenario })

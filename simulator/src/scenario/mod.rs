@@ -3,7 +3,8 @@
 //! * [`Scenario`]: the keys of a file, one struct per table.
 //! * [`load()`]: from a name or a file to a valid scenario, with `extends`, `small` and `--set`.
 //! * [`shipped`]: the scenarios in the program.
-//! * [`slots`]: the slot as each policy changes it.
+//! * [`slots`]: the slots as each policy changes them.
+//! * [`Touchpoint`], [`ShopCalls`]: several slots for one shopper, and the way in which the shop calls the service.
 //! * [`policies()`]: the policies of a file alone, for logged data.
 //! * [`names`]: the names in terms, drift and checks.
 //! * [`time`]: moments and durations.
@@ -27,9 +28,10 @@ pub mod shipped;
 pub mod slots;
 #[cfg(test)]
 mod tests;
+mod touchpoints;
 
 pub use check::change_point;
-pub use checks::{ArmState, Check, Metric};
+pub use checks::{ArmState, Check, IntentStart, Metric};
 pub use document::{Fault, FaultKind, PolicySpec, Scenario};
 pub use error::{Problem, ScenarioError};
 pub use load::{Changes, Loaded, load, text};
@@ -39,3 +41,4 @@ pub use slotwise::environment::spec::{
     FunnelStep, Generated, Intent, NamedPart, OddsTerm, Override, Period, STEPS_MAX, Segment, Shoppers, StepValue,
     StockOuts, TrafficSpec, TraitSpec, ValueName, time,
 };
+pub use touchpoints::{EventReports, Opening, ShopCalls, Touchpoint};

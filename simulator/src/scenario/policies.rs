@@ -11,7 +11,7 @@ use slotwise::slot::Definition;
 use toml::Table;
 
 use super::{
-    Changes, PolicySpec, ScenarioError,
+    Changes, PolicySpec, ScenarioError, ShopCalls,
     error::Problem,
     load::{deserialize, find, load, read},
     merge::merge,
@@ -53,7 +53,7 @@ pub fn policies(given: &str) -> Result<Vec<(String, Definition)>, ScenarioError>
     let PoliciesFile { slot, mut policies } = deserialize(table).map_err(key)?;
     policies.retain(|policy| !policy.skip);
     if policies.is_empty() {
-        policies.push(PolicySpec { name, slot: Table::new(), skip: false });
+        policies.push(PolicySpec { name, slot: Table::new(), shop: ShopCalls::default(), skip: false });
     }
     let definition = |policy: PolicySpec| -> Result<_, Problem> {
         let mut table = slot.clone();

@@ -24,6 +24,12 @@ shipped!(
     "returning-or-new",
     "restart",
     "opt-out",
+    "one-shopper",
+    "gift-shift",
+    "login",
+    "email-campaign",
+    "crawler",
+    "shared-device",
 );
 
 /// Returns the text of a scenario, or `None` if there is none of this name.

@@ -8,7 +8,7 @@ use slotwise::{
 };
 use toml::{Table, Value};
 
-use super::{PolicySpec, Scenario, error::Problem, load::deserialize, merge::merge};
+use super::{PolicySpec, Scenario, Touchpoint, error::Problem, load::deserialize, merge::merge};
 
 /// The id of a slot without one.
 const SLOT_ID: &str = "simulated";
@@ -18,6 +18,23 @@ pub fn definition(scenario: &Scenario, policy: &PolicySpec) -> Result<Definition
     let mut table = scenario.slot.clone();
     merge(&mut table, policy.slot.clone()).map_err(|e| e.within("slot"))?;
     of_table(table)
+}
+
+/// Returns the slots of a policy without arms: one for each touchpoint, or the scenario's only one.
+pub fn definitions(scenario: &Scenario, policy: &PolicySpec) -> Result<Vec<Definition>, Problem> {
+    if scenario.touchpoints.is_empty() {
+        return Ok(vec![definition(scenario, policy)?]);
+    }
+    let of = |touchpoint: &Touchpoint| {
+        let mut table = scenario.slot.clone();
+        merge(&mut table, touchpoint.slot.clone())?;
+        merge(&mut table, policy.slot.clone())?;
+        table.insert("slot_id".to_owned(), Value::String(touchpoint.name.clone()));
+        of_table(table)
+    };
+    let within = |touchpoint: &Touchpoint| format!("touchpoints.{}", touchpoint.name);
+    let touchpoints = scenario.touchpoints.iter();
+    touchpoints.map(|touchpoint| of(touchpoint).map_err(|e| e.within(&within(touchpoint)))).collect()
 }
 
 /// Returns the slot of a document, without arms.

@@ -73,6 +73,25 @@ fn invalid_values_are_refused_with_the_valid_range() {
 }
 
 #[test]
+fn touchpoints_and_what_is_measured_there_are_validated() {
+    let touchpoint = |keys: &str| format!("[[touchpoints]]\nname = \"search\"\n{keys}");
+    refused(&touchpoint("shaer = 1"), &["touchpoints[0]", "did you mean 'share'?"]);
+    refused(&touchpoint("opened = { chance = 2 }"), &["touchpoints[0].opened.chance: is 2"]);
+    refused(&touchpoint("slot = { slot_id = \"x\" }"), &["touchpoints[0].slot.slot_id"]);
+    refused(&touchpoint("slot = { cuont = 1 }"), &["touchpoints.search.slot", "did you mean 'count'?"]);
+    refused(&touchpoint("[[touchpoints]]\nname = \"search\""), &["'search' stands there twice"]);
+    let check = |keys: &str| format!("{}\n[[check]]\nmin = 0\n{keys}", touchpoint(""));
+    let unknown = check("metric = \"reward_per_decision\"\ntouchpoint = \"serach\"");
+    refused(&unknown, &["check[0].touchpoint", "did you mean 'search'?"]);
+    refused(&check("metric = \"right_arm\""), &["right_arm is about one slot"]);
+    refused(&check("metric = \"share\"\narm = \"gift\"\ntouchpoint = \"search\""), &["does not go with share"]);
+    refused("[[check]]\nmetric = \"lift\"\nover = \"uniform\"\nmin = 0\nsince = \"shift\"", &["does not go with lift"]);
+    let shopper_events = "shop.events = \"shopper\"\n[[check]]\nmetric = \"counted_error\"\nmax = 0";
+    refused(shopper_events, &["counted_error needs reward events"]);
+    refused("shop.evnts = \"shopper\"", &["shop", "did you mean 'events'?"]);
+}
+
+#[test]
 fn settings_override_the_small_version_which_overrides_the_scenario() {
     let text = "horizon = 500\n[small]\nhorizon = 400\nreplications = 3";
     let of = |small: bool, set: &[&str]| {

@@ -18,4 +18,5 @@ mod soak;
 mod stream;
 mod support;
 mod target;
+mod touchpoints;
 mod widths;

@@ -62,7 +62,7 @@ fn no_line_is_wider_than_the_terminal() {
     for name in shipped::names() {
         assert_fits(&["explain", name]);
     }
-    for name in ["shop", "simpson", "opt-out"] {
+    for name in ["shop", "simpson", "opt-out", "one-shopper", "email-campaign", "crawler"] {
         assert_fits(&[&["run", name], small].concat());
     }
     let log = long_log(folder.path());

@@ -14,6 +14,12 @@ pub struct Shoppers {
     pub intents: Vec<Intent>,
     /// Chance, before each further decision of a session, that the intent is drawn again.
     pub intent_shift: f64,
+    /// Decisions of a session before its shopper logs in, or `None` if shoppers are logged in from the start. Until then
+    /// the shop knows the session alone. Only returning shoppers log in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub login_after: Option<u32>,
+    /// Chance that a session is on the device of the session before, so that both have one session id.
+    pub shared_devices: f64,
     /// Other differences between shoppers.
     pub traits: NamedPart<TraitSpec>,
     /// Number of returning shoppers. Each keeps its id and its traits.
@@ -31,6 +37,8 @@ impl Default for Shoppers {
             segments: vec![Segment::default()],
             intents: vec![Intent { name: "browse".to_owned(), share: 1.0 }],
             intent_shift: 0.0,
+            login_after: None,
+            shared_devices: 0.0,
             traits: NamedPart::new(),
             pool: 1_000,
             context: Vec::new(),

@@ -122,7 +122,10 @@ impl Writer {
         if !event.decisions.is_empty() {
             let named = event.decisions.iter().filter_map(|id| {
                 let slot = self.state.slot_of_number(id.slot())?.clone();
-                let counts = self.state.slot(slot.as_str()).is_some_and(|state| confirms(state, &event.kind));
+                let counts = self.state.slot(slot.as_str()).is_some_and(|state| {
+                    let reaches = !event.simulated || state.definition().controls.simulated();
+                    reaches && confirms(state, &event.kind)
+                });
                 counts.then_some((slot, *id))
             });
             let named: Vec<(SlotId, DecisionId)> = named.collect();

@@ -206,7 +206,7 @@ fn run(definition: &Definition, decisions: usize, seed: u64) -> f64 {
     let mut worth = 0.0;
     for i in 1..=i64::try_from(decisions).unwrap() {
         let (kind, at_us) = (random.below(2), 1_000_000 * i);
-        let mut request = contexts.request(&contexts.rows[0], service.slot());
+        let mut request = contexts.request(&contexts.rows[0], &definition.id);
         request.context = Features::from([("kind".to_owned(), Value::Flag(kind == 1))]);
         let decided = service.decide(request, at_us, [random.next_word(), random.next_word()]).unwrap().decided;
         let arm = ["a", "b", "c"].iter().position(|id| *id == decided.chosen[0].arm.as_str()).unwrap();

@@ -120,6 +120,8 @@ fn details(out: &mut String, report: &RunReport) {
     }
     out.push('\n');
     segments(out, report);
+    touchpoints(out, report);
+    clicks(out, report);
     out.push_str("</details>\n");
 }
 
@@ -164,6 +166,46 @@ fn segments(out: &mut String, report: &RunReport) {
                 phrase::estimate(Unit::Part, segment.lift.as_ref()),
                 show_estimate(Unit::Plain, &segment.regret_per_decision),
             );
+        }
+    }
+    out.push('\n');
+}
+
+fn touchpoints(out: &mut String, report: &RunReport) {
+    if report.policies.iter().all(|policy| policy.touchpoints.is_empty()) {
+        return;
+    }
+    out.push_str("| touchpoint | policy | of decisions | reward per decision | lift | regret per decision |\n");
+    out.push_str("|---|---|--:|--:|--:|--:|\n");
+    for policy in &report.policies {
+        for touchpoint in &policy.touchpoints {
+            let _ = writeln!(
+                out,
+                "| {} | {} | {} | {} | {} | {} |",
+                escaped(&touchpoint.touchpoint),
+                escaped(&policy.name),
+                Unit::Part.show_fixed(touchpoint.share, 1),
+                show_estimate(Unit::Plain, &touchpoint.reward_per_decision),
+                phrase::estimate(Unit::Part, touchpoint.lift.as_ref()),
+                show_estimate(Unit::Plain, &touchpoint.regret_per_decision),
+            );
+        }
+    }
+    out.push('\n');
+}
+
+fn clicks(out: &mut String, report: &RunReport) {
+    if report.policies.iter().all(|policy| policy.adaptation.is_empty()) {
+        return;
+    }
+    out.push_str("| policy | clicks since | to adapt | regret after 0, 1, 2… clicks, of uniform choice's |\n");
+    out.push_str("|---|---|--:|---|\n");
+    for policy in &report.policies {
+        for curve in &policy.adaptation {
+            let part = |mean: Option<f64>| mean.map_or(UNKNOWN.to_owned(), |mean| Unit::Part.show_fixed(mean, 0));
+            let parts: Vec<String> = curve.regret_by_clicks.iter().map(|point| part(point.mean)).collect();
+            let (name, clicks) = (escaped(&policy.name), show_estimate(Unit::Plain, &curve.clicks_to_adapt));
+            let _ = writeln!(out, "| {name} | {} | {clicks} | {} |", curve.since.name(), parts.join(", "));
         }
     }
     out.push('\n');

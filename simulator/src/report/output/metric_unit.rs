@@ -27,6 +27,7 @@ pub(super) fn unit_of(metric: &str) -> Unit {
         | Metric::RegretPerDecision
         | Metric::RegretLastTenth
         | Metric::DecisionsToAdapt
+        | Metric::ClicksToAdapt
         | Metric::PropensityCalibration => Unit::Plain,
     }
 }

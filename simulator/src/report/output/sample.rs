@@ -166,6 +166,9 @@ fn policy(number: u32, buckets: u32, horizon: u64, live: bool) -> PolicyReport {
         calibration: calibration(number),
         propensity: propensity(number),
         segments: segments(number, mean),
+        touchpoints: Vec::new(),
+        adaptation: Vec::new(),
+        deferred: None,
         events: EventCounts {
             happened: 14_213,
             lost: 0,

@@ -35,11 +35,20 @@ pub fn explain(loaded: &Loaded, seed: u64) -> Result<String, Problem> {
     if scenario.shoppers.segments.iter().any(|segment| segment.opt_out > 0.0) {
         let _ = writeln!(out, "without consent: {}", listed(&scenario.shoppers.context_without_consent));
     }
+    let whole: f64 = scenario.touchpoints.iter().map(|touchpoint| touchpoint.share).sum();
+    for touchpoint in &scenario.touchpoints {
+        let opened = touchpoint
+            .opened
+            .as_ref()
+            .map_or(String::new(), |opened| format!(", {:.0} % of which are opened", 100.0 * opened.chance));
+        let share = 100.0 * touchpoint.share / whole;
+        let _ = writeln!(out, "touchpoint {}: {share:.0} % of the visits{opened}", touchpoint.name);
+    }
     let steps: Vec<&str> = scenario.behaviour.steps.iter().map(|step| step.kind.as_str()).collect();
     let _ = writeln!(out, "what shoppers do: {}", steps.join(", "));
     for policy in &scenario.policies {
-        let changes = toml::Value::Table(policy.slot.clone()).to_string();
-        let changes = if policy.slot.is_empty() { "the slot as it is" } else { &changes };
+        let changes = policy.changes();
+        let changes = if changes.is_empty() { "the slot as it is" } else { &changes };
         let _ = writeln!(out, "policy {}: {changes}", policy.name);
     }
     let first = scenario.policies.first().map_or("", |policy| policy.name.as_str());

@@ -2,53 +2,18 @@
 
 use std::fmt::Write as _;
 
-use comfy_table::{CellAlignment, Table, presets::UTF8_BORDERS_ONLY};
 use slotwise::cli::table::fitted;
 
 use super::{
+    cells::{percent, table, with_error},
+    following::following,
     live::{latencies, live_notes, pace, quantiles},
     spark::sparkline,
 };
-use crate::report::{CheckOutcome, IntervalEstimate, PolicyReport, RunReport, RunVerdict};
+use crate::report::{CheckOutcome, PolicyReport, RunReport, RunVerdict};
 
 /// Number of bars in a curve.
 const WIDTH: usize = 25;
-
-/// A number with as many digits as its standard error allows.
-pub fn with_error(estimate: &IntervalEstimate) -> String {
-    match estimate.standard_error {
-        Some(error) if error > 1e-9 * estimate.mean.abs() => {
-            let digits = digits(error);
-            format!("{:.digits$} ± {error:.digits$}", estimate.mean)
-        }
-        _ => format!("{:.4}", estimate.mean),
-    }
-}
-
-/// Number of decimals that show two digits of `error`.
-fn digits(error: f64) -> usize {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 8")]
-    let digits = (1.0 - error.log10().floor()).clamp(0.0, 8.0) as usize;
-    digits
-}
-
-/// A part in percent, with its interval.
-pub fn percent(estimate: &IntervalEstimate) -> String {
-    let of = |value: f64| format!("{:+.1}", 100.0 * value);
-    match (estimate.low, estimate.high) {
-        (Some(low), Some(high)) => format!("{} % [{}, {}]", of(estimate.mean), of(low), of(high)),
-        _ => format!("{} %", of(estimate.mean)),
-    }
-}
-
-fn table(header: &[&str], left: &[usize]) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY).set_header(header.to_vec());
-    for (i, column) in table.column_iter_mut().enumerate() {
-        column.set_cell_alignment(if left.contains(&i) { CellAlignment::Left } else { CellAlignment::Right });
-    }
-    table
-}
 
 fn highest_regret(report: &RunReport) -> f64 {
     let all = report.policies.iter().flat_map(|policy| &policy.regret_by_bucket);
@@ -89,6 +54,7 @@ pub fn text(report: &RunReport) -> String {
             out.push_str(&segments(report));
         }
     }
+    out.push_str(&following(report));
     out.push_str(&service(report));
     for check in &report.checks {
         let mark = match check.outcome {

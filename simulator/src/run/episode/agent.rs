@@ -6,35 +6,41 @@ use std::borrow::Cow;
 
 use slotwise::{
     bandit::ClickModel,
-    engine::{Decision, DecisionRecord, IfEverybody, Request, RewardEvent, SlotReport, SlotStage},
-    slot::{Definition, SlotId},
+    engine::{Decision, DecisionRecord, IfEverybody, Request, RewardEvent, SHOWN, SlotReport, SlotStage, Subject},
+    slot::{Definition, SilenceRule, SlotId},
 };
 
 use super::{
-    catalogue::CurrentCatalogue,
+    adapted::adapted,
+    clicks::DecisionRegret,
     expected_counts::ExpectedCounts,
     queue::{EventClock, EventOrigin, EventQueue, ShownSlate},
-    setup::{AdaptProbe, Setup, ShareProbe},
+    setup::Setup,
+    share_counts::counts_for_share,
     step::{EventAnswer, StepContext},
     tally::{PolicyTally, bucket},
     truth::FadedTruth,
 };
 use crate::{
     environment::{Environment, ShopperOutcome, Visit},
-    scenario::{ArmState, names::arm_factor},
+    scenario::ShopCalls,
 };
 
 /// Start of every simulation: Monday, 5 January 2026, 00:00 UTC, in microseconds since 1970.
 pub const EPOCH_US: i64 = 1_767_571_200_000_000;
 
+/// Kind of the event that confirms a message.
+const EMAIL_OPEN: &str = "email_open";
+
 /// Approximate maximum of predicted rewards that are kept of a replication.
 const PREDICTIONS_KEPT: u64 = 400;
 
-/// Books of one policy in one replication. The owner of the service reports decisions and answers to it.
+/// Books of one slot of a policy in one replication. The owner of the service reports decisions and answers to it.
 #[derive(Debug)]
 pub(crate) struct Agent<'a> {
     setup: &'a Setup<'a>,
     definition: &'a Definition,
+    shop: ShopCalls,
     slot: SlotId,
     queue: EventQueue,
     /// The policy's counts.
@@ -54,15 +60,23 @@ pub(crate) struct Agent<'a> {
 }
 
 impl<'a> Agent<'a> {
-    /// Returns the books of policy number `policy`, whose slot has this id.
-    pub(crate) fn new(setup: &'a Setup<'a>, policy: usize, environment: &Environment<'_>, slot: SlotId) -> Self {
+    /// Returns the books of the slot that policy number `policy` has at a touchpoint. `slot` is its id at the service.
+    pub(crate) fn new(
+        setup: &'a Setup<'a>,
+        policy: usize,
+        touchpoint: usize,
+        environment: &Environment<'_>,
+        slot: SlotId,
+    ) -> Self {
+        let definition = &setup.slots[policy][touchpoint];
         Self {
             setup,
-            definition: &setup.policies[policy],
+            definition,
+            shop: setup.shops[policy],
             slot,
             queue: EventQueue::default(),
             tally: PolicyTally::new(setup.scenario.shoppers.segments.len(), setup.groups.len(), setup.shares.len()),
-            expected_counts: ExpectedCounts::new(setup.policies[policy].count() as usize),
+            expected_counts: ExpectedCounts::new(definition.count() as usize),
             closed_until_us: 0.0,
             latest_us: f64::INFINITY,
             truths: vec![FadedTruth::default(); environment.arms().len()],
@@ -151,15 +165,37 @@ impl<'a> Agent<'a> {
     /// Returns the shop's request for a visit.
     pub(crate) fn request(&self, visit: &Visit, audited: bool) -> Request {
         let mut request = Request::new(self.slot.clone());
-        request.subject = visit.shopper.subject.clone();
+        request.subject = self.subject(visit);
         request.context = visit.context(&self.setup.scenario.shoppers);
         request.consent = Some(visit.shopper.consent);
         request.explain = audited;
         request
     }
 
+    /// Returns the subject that the shop names for a visit.
+    fn subject(&self, visit: &Visit) -> Subject {
+        let Subject { id, session_id } = visit.known_subject(&self.setup.scenario.shoppers);
+        let shared = self.shop.shared_sessions != Some(false);
+        Subject {
+            id: if self.shop.customer_ids == Some(false) { String::new() } else { id },
+            session_id: if shared { session_id } else { visit.own_session_id() },
+        }
+    }
+
+    /// Returns what the shopper did with the decision that was recorded last.
+    pub(crate) fn last_outcomes(&self) -> &[ShopperOutcome] {
+        &self.outcomes
+    }
+
     /// Records a decision that is shown at `at_us` of the shop's time, and sends the shopper's reaction on its way.
-    pub(crate) fn decided(&mut self, step: &StepContext<'_, '_>, decision: &Decision, at_us: f64, clock: EventClock) {
+    /// Returns the regret, or `None` for a decision that counts in no figure.
+    pub(crate) fn decided(
+        &mut self,
+        step: &StepContext<'_, '_>,
+        decision: &Decision,
+        at_us: f64,
+        clock: EventClock,
+    ) -> Option<DecisionRegret> {
         let StepContext { environment, visit, truth, catalogue, by_id, .. } = *step;
         self.audit(decision);
         let decided = &decision.decided;
@@ -172,8 +208,13 @@ impl<'a> Agent<'a> {
         if let (false, Some(arm)) = (chosen.is_empty(), step.overridden) {
             shown.to_mut()[0] = arm;
         }
-        self.count_decision(step, decided, &chosen, remembered);
+        let regret = self.count_decision(step, decided, &chosen, remembered);
         let mut outcomes = std::mem::take(&mut self.outcomes);
+        outcomes.clear();
+        if step.seen_after_us.is_none() {
+            self.outcomes = outcomes;
+            return None;
+        }
         environment.outcomes(visit, truth, &shown, &catalogue.in_stock, &mut outcomes);
         if !visit.shopper.bot && step.overridden.is_none() {
             self.tally.given += (0..shown.len()).map(|place| environment.given_reward(&outcomes, place)).sum::<f64>();
@@ -183,8 +224,14 @@ impl<'a> Agent<'a> {
         }
         let window_us = self.definition.goal.window_us as f64;
         let shown = ShownSlate { visit, decided, environment, arms: &shown, window_us, at_us, clock };
+        if decided.expire_us.is_some() {
+            self.queue.send_seen(&self.slot, shown, EMAIL_OPEN, &mut self.tally.events);
+        } else if self.definition.goal.silence == SilenceRule::Shown && !visit.shopper.bot {
+            self.queue.send_seen(&self.slot, shown, SHOWN, &mut self.tally.events);
+        }
         self.queue.send(self.setup.scenario, &self.slot, shown, &outcomes, &mut self.tally.events);
         self.outcomes = outcomes;
+        regret
     }
 
     /// Compares the explained probabilities with the draw and with the logged propensity.
@@ -207,13 +254,14 @@ impl<'a> Agent<'a> {
         decided: &DecisionRecord,
         chosen: &[usize],
         remembered: bool,
-    ) {
+    ) -> Option<DecisionRegret> {
         let StepContext { environment, visit, truth, catalogue, .. } = *step;
         let (scenario, index) = (self.setup.scenario, visit.now.index);
         self.tally.decisions += 1;
         self.tally.exploring += u64::from(decided.exploring());
         self.tally.fallbacks += u64::from(decided.fallback.is_some());
         self.tally.holdout += u64::from(decided.holdout);
+        step.seen_after_us?;
         let clicks = self.definition.goal.click_model != ClickModel::None;
         let looked =
             |place: usize| if clicks { 1.0 } else { environment.reach(truth, chosen, &catalogue.in_stock, place) };
@@ -221,7 +269,7 @@ impl<'a> Agent<'a> {
             self.showings(step, chosen, looked);
         }
         if visit.shopper.bot || step.overridden.is_some() {
-            return;
+            return None;
         }
         let worth = environment.worth(truth, chosen, &catalogue.in_stock);
         let regret = step.best.0 - worth;
@@ -235,8 +283,10 @@ impl<'a> Agent<'a> {
         }
         for (i, probe) in self.setup.shares.iter().enumerate() {
             if (probe.from..probe.until).contains(&index) && probe.segment.is_none_or(|s| s == visit.shopper.segment) {
-                let counts =
-                    chosen.iter().filter(|&&arm| counts(self.setup, probe, environment, catalogue, arm, index)).count();
+                let counts = chosen
+                    .iter()
+                    .filter(|&&arm| counts_for_share(self.setup, probe, environment, catalogue, arm, index))
+                    .count();
                 self.tally.shares[i].0 += counts as u64;
                 self.tally.shares[i].1 += chosen.len() as u64;
             }
@@ -261,6 +311,7 @@ impl<'a> Agent<'a> {
             let is = environment.nothing() + looked(0) * (truth.expected[arm] - environment.nothing());
             self.tally.calibration.push((first.expected_reward, is));
         }
+        Some(DecisionRegret { regret, uniform })
     }
 
     /// Adds the truth about the shown arms, faded as the slot fades its observations.
@@ -332,53 +383,7 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// Returns whether a shown arm counts for a watched share.
-fn counts(
-    setup: &Setup<'_>,
-    probe: &ShareProbe<'_>,
-    environment: &Environment<'_>,
-    catalogue: &CurrentCatalogue,
-    arm: usize,
-    index: u64,
-) -> bool {
-    let of = &environment.arms()[arm];
-    let named = probe.arm.is_none_or(|id| id == of.arm.id.as_str());
-    let attribute = probe.attribute.is_none_or(|attribute| {
-        arm_factor(&setup.scenario.catalogue, Some(attribute)).is_ok_and(|factor| of.factor(&factor, 1.0) > 0.0)
-    });
-    let state = match probe.state {
-        None => true,
-        Some(ArmState::OutOfStock) => !catalogue.in_stock[arm],
-        Some(ArmState::Retired) => !catalogue.present[arm],
-        Some(ArmState::New) => {
-            catalogue.launched[arm].is_some_and(|launched| index < launched + setup.scenario.horizon / 10)
-        }
-    };
-    named && attribute && state
-}
-
 /// Returns a count as an index. It is at most the horizon.
 pub(super) fn index(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
-}
-
-/// Returns the decisions until the end of the first block with little regret, or of all blocks if there is none.
-fn adapted(probe: &AdaptProbe, blocks: &[(f64, f64)]) -> f64 {
-    let good = blocks.iter().position(|(regret, uniform)| *regret <= probe.within * uniform);
-    let blocks = good.map_or(blocks.len(), |block| block + 1);
-    blocks as f64 * probe.block as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn adaptation_ends_with_the_first_block_of_little_regret() {
-        let probe = AdaptProbe { after: 50, block: 10, within: 0.5 };
-        for (regrets, want) in [(&[9.0, 6.0, 5.0, 7.0][..], 30.0), (&[1.0], 10.0), (&[9.0, 9.0], 20.0)] {
-            let blocks: Vec<(f64, f64)> = regrets.iter().map(|&regret| (regret, 10.0)).collect();
-            assert!((adapted(&probe, &blocks) - want).abs() < 1e-12, "{regrets:?}");
-        }
-    }
 }

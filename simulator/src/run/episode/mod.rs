@@ -3,6 +3,7 @@
 //! * [`Setup`]: the parts of a run that all replications share.
 //! * `state`: the environment, the catalogue and the faults of an episode, step by step.
 //! * `agent`: the books of each policy: its decisions, the shoppers' outcomes, and the events on their way.
+//! * `clicks`: regret by the number of clicks, over the slots of a policy.
 //! * `expected_counts`: the rewards that a slot should have counted.
 //! * [`replicate`]: the loop in this process, with [`EngineService`] as each policy's service. The loop against a live
 //!   server is in `live`, over the same state and books.
@@ -13,13 +14,17 @@
 //! * A replication follows from the scenario, the seed and its number alone.
 //! * Policies go through a step one after the other and share nothing that they change.
 
+mod adapted;
 pub(crate) mod agent;
 pub(crate) mod catalogue;
+mod clicks;
 mod engine_service;
 mod expected_counts;
 mod local_agent;
 pub(crate) mod queue;
 mod setup;
+mod share_counts;
+mod shopper_report;
 pub(crate) mod state;
 pub(crate) mod step;
 mod tally;
@@ -28,8 +33,9 @@ mod tests;
 mod truth;
 
 pub use agent::EPOCH_US;
+pub use clicks::{CLICKS_MAX, ClickCurve, ClickProbe};
 pub use engine_service::{EngineService, EngineServiceError};
-pub use setup::{AdaptProbe, Setup, ShareProbe, change, share};
+pub use setup::{AdaptProbe, REPORTED_PROBES, Setup, ShareProbe, change, click_probe, share};
 pub use tally::{BUCKETS, LiveCalls, PROPENSITIES, PolicyTally, PropensityBinCounts, Replication, RewardSum, bucket};
 
 use local_agent::LocalAgent;
@@ -112,10 +118,11 @@ pub fn replicate(setup: &Setup<'_>, replication: u64, progress: &dyn RunProgress
                 agent.fault(fault.kind, now.at_us, fault.outage_us).map_err(failed)?;
             }
             for change in &step_events.changes {
-                agent.change(change.clone(), now.at_us).map_err(failed)?;
+                agent.change(change, now.at_us).map_err(failed)?;
             }
-            if best.0 != agent.count() {
-                best = (agent.count(), episode.bounds(&truth, &episode.catalogue, agent.count()));
+            let count = agent.count(step_events.touchpoint);
+            if best.0 != count {
+                best = (count, episode.bounds(&truth, &episode.catalogue, count));
             }
             let step = StepContext {
                 environment: &episode.environment,
@@ -126,6 +133,8 @@ pub fn replicate(setup: &Setup<'_>, replication: u64, progress: &dyn RunProgress
                 best: best.1,
                 overridden: step_events.overridden,
                 audited: step_events.audited,
+                touchpoint: step_events.touchpoint,
+                seen_after_us: step_events.seen_after_us,
             };
             agent.play(&step).map_err(failed)?;
         }

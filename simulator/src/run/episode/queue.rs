@@ -2,7 +2,10 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-use slotwise::{engine::RewardEvent, slot::SlotId};
+use slotwise::{
+    engine::RewardEvent,
+    slot::{Consent, SlotId},
+};
 
 use crate::{
     environment::{Environment, Purpose, ShopperOutcome, Visit},
@@ -37,6 +40,8 @@ pub(crate) struct EventOrigin {
     pub step: usize,
     /// True if the shopper acted within the window.
     pub in_time: bool,
+    /// Consent of the shopper.
+    pub consent: Consent,
 }
 
 impl PartialEq for QueuedEvent {
@@ -152,13 +157,33 @@ impl EventQueue {
                 time_us: shown.clock.event_time_us(happened_us),
                 reverses: step.reverses.then(|| crate::environment::needs(steps, outcome.step).map(id)).flatten(),
             };
-            let of = EventOrigin { visit: index, place, step: outcome.step, in_time };
+            let consent = shown.visit.shopper.consent;
+            let of = EventOrigin { visit: index, place, step: outcome.step, in_time, consent };
             if dirt(5, dirty.duplicated) {
                 let again_us = arrives_us + dirty.reordered_by.us * coins.exponential(Purpose::Dirt, item(6));
                 self.push(again_us, event.clone(), of);
             }
             self.push(arrives_us, event, of);
         }
+    }
+
+    /// Sends an event on its way that says that a decision was seen when it was shown.
+    pub(crate) fn send_seen(&mut self, slot: &SlotId, shown: ShownSlate<'_>, kind: &str, counts: &mut EventCounts) {
+        counts.happened += 1;
+        let event = RewardEvent {
+            slot: slot.clone(),
+            event_id: format!("{}-{kind}", shown.visit.now.index),
+            decision: Some(shown.decided.id),
+            subject: shown.decided.subject.clone(),
+            arm: None,
+            kind: kind.to_owned(),
+            value: None,
+            time_us: shown.clock.event_time_us(shown.at_us),
+            reverses: None,
+        };
+        let consent = shown.visit.shopper.consent;
+        let of = EventOrigin { visit: shown.visit.now.index, place: None, step: 0, in_time: true, consent };
+        self.push(shown.at_us, event, of);
     }
 
     fn push(&mut self, arrives_us: f64, event: RewardEvent, of: EventOrigin) {

@@ -2,14 +2,20 @@
 
 use slotwise::slot::Definition;
 
-use super::tally::BUCKETS;
+use super::{clicks::ClickProbe, tally::BUCKETS};
 use crate::{
     environment::groups,
-    scenario::{ArmState, Check, DriftCourse, FaultKind, Metric, Problem, Scenario, change_point, slots, time::When},
+    scenario::{
+        ArmState, Check, DriftCourse, EventReports, FaultKind, IntentStart, Metric, Problem, Scenario, ShopCalls,
+        change_point, slots, time::When,
+    },
 };
 
 /// Part of uniform choice's regret below which a block counts as adapted, unless the check says otherwise.
 const WITHIN: f64 = 0.5;
+/// Part of the horizon from which on decisions are counted by clicks, unless the check says otherwise. Before it slots
+/// still learn what shoppers like.
+const CLICKS_FROM: f64 = 0.5;
 /// Maximum of launches and retirements with a mark.
 const LAUNCHES_MARKED_MAX: usize = 8;
 
@@ -22,14 +28,21 @@ pub struct Setup<'a> {
     pub seed: u64,
     /// The slot of the scenario. Its goal defines the rewards.
     pub slot: Definition,
-    /// The slot of each policy, without arms.
+    /// The first slot of each policy, without arms.
     pub policies: Vec<Definition>,
+    /// All slots of each policy, one for each touchpoint, without arms.
+    pub slots: Vec<Vec<Definition>>,
+    /// The way in which the shop calls each policy's service. Nothing is left unsaid.
+    pub shops: Vec<ShopCalls>,
     /// Names of the arms or groups of arms that the report tells shares of: see [`groups`].
     pub groups: Vec<String>,
     /// The shares that checks watch.
     pub shares: Vec<ShareProbe<'a>>,
     /// The changes that checks watch.
     pub changes: Vec<AdaptProbe>,
+    /// The measurements of regret by clicks: the report's own, which are [`REPORTED_PROBES`], and those of checks. Empty
+    /// if the scenario has neither touchpoints nor such checks.
+    pub clicks: Vec<ClickProbe>,
     /// Moments that get a mark on time axes.
     pub marks: Vec<(When, String)>,
     /// True if a check needs the slot's report about its arms.
@@ -77,16 +90,30 @@ impl<'a> Setup<'a> {
     ///
     /// Returns an error if the slot of the scenario or of a policy is invalid, which does not happen after loading.
     pub fn new(scenario: &'a Scenario, seed: u64) -> Result<Self, Problem> {
-        let policies = scenario.policies.iter().map(|policy| slots::definition(scenario, policy));
+        let shops: Vec<ShopCalls> = scenario.policies.iter().map(|policy| shop(scenario, policy.shop)).collect();
+        let slots = scenario.policies.iter().zip(&shops).map(|(policy, shop)| {
+            let mut slots = slots::definitions(scenario, policy)?;
+            if shop.events == Some(EventReports::Shopper) {
+                // Simulated shoppers have profiles of their own, which only slots for simulated traffic use.
+                for slot in &mut slots {
+                    slot.controls.simulated = Some(true);
+                }
+            }
+            Ok(slots)
+        });
+        let slots: Vec<Vec<Definition>> = slots.collect::<Result<_, Problem>>()?;
         let metric = |metrics: &[Metric]| scenario.check.iter().any(|check| metrics.contains(&check.metric));
         Ok(Self {
             scenario,
             seed,
             slot: slots::of_table(scenario.slot.clone())?,
-            policies: policies.collect::<Result<_, _>>()?,
+            policies: slots.iter().filter_map(|slots| slots.first().cloned()).collect(),
+            slots,
+            shops,
             groups: groups(&scenario.catalogue),
             shares: scenario.check.iter().filter_map(|check| share(scenario, check)).collect(),
             changes: scenario.check.iter().filter_map(|check| change(scenario, check)).collect(),
+            clicks: click_probes(scenario),
             marks: marks(scenario),
             needs_report: metric(&[
                 Metric::IntervalCoverage,
@@ -119,6 +146,40 @@ pub fn change(scenario: &Scenario, check: &Check) -> Option<AdaptProbe> {
         after: index(check.after.or(change_point(scenario)).unwrap_or(0.0), scenario.horizon),
         block: check.block.unwrap_or(scenario.horizon / BUCKETS as u64).max(1),
         within: check.within.unwrap_or(WITHIN),
+    })
+}
+
+/// Measurements by clicks that the report has itself: since the start of the session, and since a change of the intent.
+pub const REPORTED_PROBES: [IntentStart; 2] = [IntentStart::Session, IntentStart::Shift];
+
+fn click_probes(scenario: &Scenario) -> Vec<ClickProbe> {
+    let from = index(CLICKS_FROM, scenario.horizon);
+    let of_checks: Vec<ClickProbe> = scenario.check.iter().filter_map(|check| click_probe(scenario, check)).collect();
+    if scenario.touchpoints.is_empty() && of_checks.is_empty() {
+        return Vec::new();
+    }
+    let reported = REPORTED_PROBES.map(|since| ClickProbe { since, from, within: WITHIN });
+    reported.into_iter().chain(of_checks).collect()
+}
+
+/// Returns the measurement by clicks that a check watches, or `None` if the check is about something else.
+pub fn click_probe(scenario: &Scenario, check: &Check) -> Option<ClickProbe> {
+    (check.metric == Metric::ClicksToAdapt).then(|| ClickProbe {
+        since: check.since.unwrap_or(IntentStart::Session),
+        from: index(check.from.unwrap_or(CLICKS_FROM), scenario.horizon),
+        within: check.within.unwrap_or(WITHIN),
+    })
+}
+
+/// Returns the way in which the shop calls the service of a policy that says this about it.
+fn shop(scenario: &Scenario, of_policy: ShopCalls) -> ShopCalls {
+    let events = if scenario.touchpoints.is_empty() { EventReports::Reward } else { EventReports::Shopper };
+    of_policy.or(scenario.shop).or(ShopCalls {
+        events: Some(events),
+        deferred: Some(true),
+        customer_ids: Some(true),
+        shared_sessions: Some(true),
+        bots: Some(true),
     })
 }
 

@@ -8,8 +8,8 @@ use slotwise::{engine::Change, slot::ArmId};
 
 use super::{BUCKETS, EpisodeError, PolicyTally, Replication, Setup, bucket, catalogue::CurrentCatalogue};
 use crate::{
-    environment::{Environment, Purpose, Truth, Visit, reward_bounds},
-    scenario::{FaultKind, time::Moment},
+    environment::{Environment, Purpose, Truth, Visit, draw_delay, reward_bounds},
+    scenario::{FaultKind, Opening, Touchpoint, time::Moment},
 };
 
 /// State of an episode that all policies share.
@@ -43,6 +43,10 @@ pub(crate) struct StepEvents {
     pub overridden: Option<usize>,
     /// True if the decision's probabilities are audited.
     pub audited: bool,
+    /// Index of the visit's touchpoint, or 0 without touchpoints.
+    pub touchpoint: usize,
+    /// Time from the decision until its shopper sees it, microseconds, or `None` if that never happens.
+    pub seen_after_us: Option<f64>,
 }
 
 /// A fault that happens at a step.
@@ -106,7 +110,27 @@ impl<'a> Episode<'a> {
         let share = scenario.behaviour.overridden.as_ref().map_or(0.0, |instead| instead.share);
         let overridden = self.shown_instead.filter(|_| visit.coins.flip(Purpose::Override, 0, share));
         let audited = scenario.audit_every > 0 && now.index.is_multiple_of(scenario.audit_every.into());
-        StepEvents { changes, faults, overridden, audited }
+        let touchpoint = self.touchpoint(visit);
+        let seen_after_us = self.seen_after_us(visit, touchpoint);
+        StepEvents { changes, faults, overridden, audited, touchpoint, seen_after_us }
+    }
+
+    /// Draws the touchpoint of a visit. No bot gets a message.
+    fn touchpoint(&self, visit: &Visit) -> usize {
+        let touchpoints = &self.setup.scenario.touchpoints;
+        if touchpoints.is_empty() {
+            return 0;
+        }
+        let is_open = |touchpoint: &Touchpoint| !visit.shopper.bot || touchpoint.opened.is_none();
+        let shares = touchpoints.iter().map(|one| if is_open(one) { one.share } else { 0.0 });
+        visit.coins.pick(Purpose::Touchpoint, 0, shares)
+    }
+
+    fn seen_after_us(&self, visit: &Visit, touchpoint: usize) -> Option<f64> {
+        let opened = self.setup.scenario.touchpoints.get(touchpoint).and_then(|touchpoint| touchpoint.opened.as_ref());
+        let Some(Opening { chance, delay }) = opened else { return Some(0.0) };
+        let opens = visit.coins.flip(Purpose::Opening, 0, *chance);
+        opens.then(|| draw_delay(delay, visit.coins, Purpose::Opening, 1))
     }
 
     fn faults_at(&mut self, now: Moment) -> Vec<StepFault> {

@@ -26,6 +26,10 @@ pub(crate) struct StepContext<'a, 'w> {
     pub overridden: Option<usize>,
     /// True if the decision's probabilities are audited.
     pub audited: bool,
+    /// Index of the visit's touchpoint, or 0 without touchpoints.
+    pub touchpoint: usize,
+    /// Time from the decision until its shopper sees it, microseconds, or `None` for a message that is not opened.
+    pub seen_after_us: Option<f64>,
 }
 
 /// The service's answer to a reward event.

@@ -1,5 +1,6 @@
 //! Counts of one policy in one replication.
 
+use super::clicks::ClickCurve;
 use crate::{load::tally::CallCounts, report::EventCounts};
 
 /// Number of parts of the horizon, each a point of every curve.
@@ -78,6 +79,12 @@ pub struct PolicyTally {
     pub holdout: u64,
     /// Positions that count and all positions, by watched share.
     pub shares: Vec<(u64, u64)>,
+    /// Sums by touchpoint. Empty in a scenario without touchpoints.
+    pub touchpoints: Vec<RewardSum>,
+    /// Regret by clicks, by measurement.
+    pub clicks: Vec<ClickCurve>,
+    /// Deferred decisions, and the confirmed ones among them.
+    pub deferred: (u64, u64),
     /// Decisions until adapted, by watched change.
     pub adapted: Vec<f64>,
     /// Intervals that contain the truth, and all intervals.
@@ -128,6 +135,9 @@ impl PolicyTally {
             fallbacks: 0,
             holdout: 0,
             shares: vec![(0, 0); shares],
+            touchpoints: Vec::new(),
+            clicks: Vec::new(),
+            deferred: (0, 0),
             adapted: Vec::new(),
             covered: (0, 0),
             figures_held: (0, 0),
@@ -152,6 +162,43 @@ impl PolicyTally {
             reward: sum.reward + bucket.reward,
             regret: sum.regret + bucket.regret,
         })
+    }
+
+    /// Adds the counts of another slot of the policy, which counted other decisions of the same replication.
+    pub(super) fn add_slot(&mut self, other: Self) {
+        let sums = |own: &mut [RewardSum], other: &[RewardSum]| {
+            own.iter_mut().zip(other).for_each(|(sum, other)| {
+                sum.decisions += other.decisions;
+                sum.reward += other.reward;
+                sum.regret += other.regret;
+            });
+        };
+        sums(&mut self.buckets, &other.buckets);
+        sums(&mut self.segments, &other.segments);
+        self.given += other.given;
+        self.uniform_regret += other.uniform_regret;
+        self.groups.iter_mut().zip(other.groups).for_each(|(shown, other)| *shown += other);
+        self.calibration.extend(other.calibration);
+        for (bin, other) in self.propensity.iter_mut().zip(other.propensity) {
+            bin.count += other.count;
+            bin.promised += other.promised;
+            bin.variance += other.variance;
+            bin.happened += other.happened;
+        }
+        self.mismatches += other.mismatches;
+        self.events.add(other.events);
+        self.decisions += other.decisions;
+        self.exploring += other.exploring;
+        self.fallbacks += other.fallbacks;
+        self.holdout += other.holdout;
+        for (own, other) in self.shares.iter_mut().zip(other.shares) {
+            *own = (own.0 + other.0, own.1 + other.1);
+        }
+        self.deferred = (self.deferred.0 + other.deferred.0, self.deferred.1 + other.deferred.1);
+        self.covered = (self.covered.0 + other.covered.0, self.covered.1 + other.covered.1);
+        self.figures_held = (self.figures_held.0 + other.figures_held.0, self.figures_held.1 + other.figures_held.1);
+        self.figures += other.figures;
+        self.falsely_sure |= other.falsely_sure;
     }
 
     /// Counts a propensity in its bin.

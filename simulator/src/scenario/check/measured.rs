@@ -1,6 +1,6 @@
 //! Validation of the checks: each must measure something that the scenario has.
 
-use super::{Checked, chance, fail};
+use super::{Checked, chance, fail, touchpoints};
 use crate::scenario::{
     Check, DriftCourse, Metric, Scenario,
     names::{arm_factor, arm_id, place, policy},
@@ -37,6 +37,7 @@ pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
     if metric == Metric::Lift && check.over.is_none() {
         return fail("over", "is missing: lift is over another policy");
     }
+    touchpoints::metric(scenario, metric)?;
     let pooled = matches!(
         metric,
         Metric::IntervalCoverage
@@ -52,16 +53,19 @@ pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
         return fail("over", format!("{} is no comparison; leave it out", metric.name()));
     }
     let adapts = metric == Metric::DecisionsToAdapt;
+    let clicks = metric == Metric::ClicksToAdapt;
     let share = metric == Metric::Share;
     let by_segment = share || matches!(metric, Metric::RewardPerDecision | Metric::Lift | Metric::RegretPerDecision);
     for (key, given, allowed) in [
         ("arm", check.arm.is_some(), share),
         ("attribute", check.attribute.is_some(), share),
         ("state", check.state.is_some(), share),
-        ("from", check.from.is_some(), share),
+        ("from", check.from.is_some(), share || clicks),
         ("until", check.until.is_some(), share),
         ("segment", check.segment.is_some(), by_segment),
-        ("within", check.within.is_some(), adapts),
+        ("touchpoint", check.touchpoint.is_some(), by_segment && !share),
+        ("since", check.since.is_some(), clicks),
+        ("within", check.within.is_some(), adapts || clicks),
         ("block", check.block.is_some(), adapts),
         ("after", check.after.is_some(), adapts),
     ] {
@@ -82,6 +86,13 @@ pub(super) fn check(scenario: &Scenario, check: &Check) -> Checked {
     if let Some(segment) = &check.segment {
         let known = scenario.shoppers.segments.iter().map(|s| s.name.as_str());
         place("the segment", segment, known).map_err(|e| e.within("segment"))?;
+    }
+    if let Some(touchpoint) = &check.touchpoint {
+        let known = scenario.touchpoints.iter().map(|touchpoint| touchpoint.name.as_str());
+        place("the touchpoint", touchpoint, known).map_err(|e| e.within("touchpoint"))?;
+        if check.segment.is_some() {
+            return fail("touchpoint", "goes without segment: rewards are counted by one of them at a time");
+        }
     }
     for (key, part) in [("from", check.from), ("until", check.until), ("after", check.after)] {
         if let Some(part) = part {

@@ -1,6 +1,7 @@
 //! Validation of a scenario. An error names the key by its path.
 
 mod measured;
+mod touchpoints;
 
 use std::collections::BTreeSet;
 
@@ -86,6 +87,7 @@ pub(super) fn check(scenario: &Scenario) -> Checked {
     traffic(&scenario.traffic, &scenario.catalogue)?;
     behaviour(scenario)?;
     drift(scenario)?;
+    touchpoints::touchpoints(scenario)?;
     let definitions = policies(scenario)?;
     if let Some(first) = definitions.first() {
         goal(scenario, first)?;
@@ -102,13 +104,14 @@ pub(super) fn check(scenario: &Scenario) -> Checked {
 }
 
 fn shoppers(shoppers: &Shoppers) -> Checked {
-    let Shoppers { segments, intents, intent_shift, traits, pool, context, context_without_consent } = shoppers;
+    let Shoppers { segments, intents, intent_shift, shared_devices, traits, pool, context, .. } = shoppers;
     unique("shoppers.segments", segments.iter().map(|s| s.name.as_str()))?;
     unique("shoppers.intents", intents.iter().map(|s| s.name.as_str()))?;
     unique("shoppers.traits", traits.keys().map(String::as_str))?;
     shares("shoppers.segments", segments.iter().map(|s| s.share))?;
     shares("shoppers.intents", intents.iter().map(|s| s.share))?;
     chance("shoppers.intent_shift", *intent_shift)?;
+    chance("shoppers.shared_devices", *shared_devices)?;
     if *pool == 0 {
         return fail("shoppers.pool", "must be at least 1; where nobody returns, say so in the segments");
     }
@@ -130,7 +133,7 @@ fn shoppers(shoppers: &Shoppers) -> Checked {
         one_trait(&path, of)?;
     }
     let known = context_names(shoppers);
-    for (key, names) in [("context", context), ("context_without_consent", context_without_consent)] {
+    for (key, names) in [("context", context), ("context_without_consent", &shoppers.context_without_consent)] {
         for (i, name) in names.iter().enumerate() {
             let path = format!("shoppers.{key}[{i}]");
             place("the feature", name, known.iter().map(String::as_str)).map_err(|e| e.within(&path))?;
@@ -305,9 +308,15 @@ fn one_step(scenario: &Scenario, i: usize, step: &FunnelStep) -> Checked {
             return fail("value", "generated arms have none; say price (and margin_rate) in catalogue.generated");
         }
     }
-    match &step.delay {
-        Delay::LogNormal { spread, .. } => within("delay.log_normal.spread", *spread, 0.0, 10.0),
-        Delay::Uniform { from, until } if from.us > until.us => fail("delay.uniform", "'from' is after 'until'"),
+    delay("delay", &step.delay)
+}
+
+fn delay(path: &str, delay: &Delay) -> Checked {
+    match delay {
+        Delay::LogNormal { spread, .. } => within(format!("{path}.log_normal.spread"), *spread, 0.0, 10.0),
+        Delay::Uniform { from, until } if from.us > until.us => {
+            fail(format!("{path}.uniform"), "'from' is after 'until'")
+        }
         Delay::None | Delay::Fixed(_) | Delay::Exponential(_) | Delay::Uniform { .. } => Ok(()),
     }
 }
@@ -349,9 +358,8 @@ fn policies(scenario: &Scenario) -> Result<Vec<Definition>, Problem> {
     slots::of_table(scenario.slot.clone())?;
     let mut definitions = Vec::new();
     for policy in &scenario.policies {
-        let definition =
-            slots::definition(scenario, policy).map_err(|e| e.within(&format!("policies.{}", policy.name)))?;
-        definitions.push(definition);
+        let of_policy = slots::definitions(scenario, policy);
+        definitions.extend(of_policy.map_err(|e| e.within(&format!("policies.{}", policy.name)))?);
     }
     if let Some(baseline) = &scenario.baseline {
         policy(scenario, baseline).map_err(|e| e.within("baseline"))?;

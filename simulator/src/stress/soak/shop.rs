@@ -110,7 +110,7 @@ impl SoakShop {
         let coins = Coins::new("soak decision", &[k]);
         let session = coins.word(Purpose::Session, 0) % SESSIONS;
         let shopper = Arc::new(Shopper::of_session(self.spec.shoppers, [0, 0], session));
-        Visit { now: Moment { index: 0, horizon: u64::MAX, at_us: 0.0 }, shopper, intent: 0, step: 1, coins }
+        Visit { now: Moment { index: 0, horizon: u64::MAX, at_us: 0.0 }, shopper, intent: 0, session, step: 1, coins }
     }
 
     /// The request of a visit, with twelve features that cover every type.
