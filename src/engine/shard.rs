@@ -11,7 +11,6 @@ use super::{
     ids::Hash128,
     ledger::Step,
     outcome::{DecisionOutcome, OutcomeObserver, SlotOutcomeObserver},
-    pending::event_key,
     profile::{ProfileChange, ProfileStore},
     shopper_effect::{RepeatedEvent, ShopperEffect},
     shopper_event::ShopperEvent,
@@ -219,12 +218,12 @@ impl SlotShard {
     ) -> ShopperEffect {
         let at_us = step.at_us;
         let content = event.content_word();
-        let key = event_key(&event.event_id);
+        let key = ShopperState::key(&event.event_id, event.simulated);
         if let Some(repeats) = self.repeats(key, content) {
             return ShopperEffect { repeats: Some(repeats), ..ShopperEffect::default() };
         }
         let mut effect = ShopperEffect::default();
-        let parts = event.reverses.as_ref().map_or(0, |reversed| self.shoppers.parts_of(reversed));
+        let parts = event.reverses.as_ref().map_or(0, |reversed| self.shoppers.parts_of(reversed, event.simulated));
         for (id, slot) in &mut self.by_id {
             let join = match &mut observer {
                 None => slot.apply_shopper(at_us, event, parts, None),
@@ -247,11 +246,11 @@ impl SlotShard {
 
     /// Returns the effect that a shopper event would have on the slots now.
     pub fn preview_shopper(&self, at_us: i64, event: &ShopperEvent) -> ShopperEffect {
-        let key = event_key(&event.event_id);
+        let key = ShopperState::key(&event.event_id, event.simulated);
         if let Some(repeats) = self.repeats(key, event.content_word()) {
             return ShopperEffect { repeats: Some(repeats), ..ShopperEffect::default() };
         }
-        let parts = event.reverses.as_ref().map_or(0, |reversed| self.shoppers.parts_of(reversed));
+        let parts = event.reverses.as_ref().map_or(0, |reversed| self.shoppers.parts_of(reversed, event.simulated));
         let joins =
             self.by_id.iter().filter_map(|(id, slot)| Some((id.clone(), slot.preview_shopper(at_us, event, parts)?)));
         let slots = joins.collect();

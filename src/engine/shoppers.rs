@@ -9,7 +9,7 @@ use super::{
     answer::FirstEvent,
     apply::EventEffect,
     event::{Body, RewardEvent},
-    ids::Hash128,
+    ids::{Hash128, hash},
     ledger::Step,
     outcome::OutcomeObserver,
     pending::event_key,
@@ -59,6 +59,20 @@ impl ShopperState {
         Self { ids: self.ids.without_index(), profiles }
     }
 
+    /// Returns the key by which the id of a shopper event is remembered. Simulated events have ids of their own, so that none
+    /// makes a real event a duplicate.
+    pub(super) fn key(event_id: &str, simulated: bool) -> Hash128 {
+        if simulated { hash("simulated event", &[event_id.as_bytes()]) } else { event_key(event_id) }
+    }
+
+    /// Returns the first shopper event of this id that may have reached a slot, if it is remembered. Real events may name decisions
+    /// of a slot for simulated traffic.
+    fn find_reaching(&self, event_id: &str, slot: &SlotState) -> Option<RememberedEvent> {
+        let simulated = slot.definition().controls.simulated();
+        let own = simulated.then(|| self.find(Self::key(event_id, true))).flatten();
+        own.or_else(|| self.find(Self::key(event_id, false)))
+    }
+
     /// Returns the first event of this key, if it is remembered.
     pub(super) fn find(&self, key: Hash128) -> Option<RememberedEvent> {
         self.ids.find(key).copied()
@@ -74,7 +88,7 @@ impl ShopperState {
         slot: &mut SlotState,
         mut observer: Option<&mut OutcomeObserver<'_>>,
     ) -> EventEffect {
-        if let Some(first) = self.find(event_key(&reward.event_id))
+        if let Some(first) = self.find_reaching(&reward.event_id, slot)
             && !slot.knows_event(&reward.event_id)
         {
             let first = FirstEvent { came_us: Some(first.came_us), ..FirstEvent::default() };
@@ -82,7 +96,7 @@ impl ShopperState {
         }
         let effect = slot.apply(step, body, observer.as_deref_mut());
         let parts =
-            reward.reverses.as_deref().and_then(|id| self.find(event_key(id))).map_or(1, |of| items_in(of.content));
+            reward.reverses.as_deref().and_then(|id| self.find_reaching(id, slot)).map_or(1, |of| items_in(of.content));
         for part in 1..parts {
             let reverses = reward.reverses.as_deref().map(|id| part_id(id, part)).filter(|id| slot.knows_event(id));
             if reverses.is_some() {
@@ -94,7 +108,7 @@ impl ShopperState {
     }
 
     /// Number of parts that an event may have had.
-    pub(super) fn parts_of(&self, event_id: &str) -> usize {
-        self.find(event_key(event_id)).map_or(EVENT_ITEMS_MAX, |first| items_in(first.content))
+    pub(super) fn parts_of(&self, event_id: &str, simulated: bool) -> usize {
+        self.find(Self::key(event_id, simulated)).map_or(EVENT_ITEMS_MAX, |first| items_in(first.content))
     }
 }

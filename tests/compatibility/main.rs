@@ -157,6 +157,8 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
         "draft",
         "imported",
         "learning_copied",
+        "learning_imported",
+        "slot_renamed",
         "arm_reset",
         "subject_forgotten",
     ];

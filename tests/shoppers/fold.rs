@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use slotwise::{
     engine::{
-        Body, EventEffect, EventStatus, RewardEvent, ShopperEffect, ShopperItem, SlotShard, State, Subject, report,
-        snapshot,
+        Body, EventEffect, EventStatus, RewardEvent, ShopperEffect, ShopperEvent, ShopperItem, SlotShard, State,
+        Subject, report, snapshot,
     },
     slot::{Controls, Definition, Goal, JoinRule, RewardKind, SlotKind},
 };
@@ -184,6 +184,31 @@ fn late_events_other_currencies_and_simulated_shoppers_reward_nothing() {
     let late = shop.click(&anna, "parka");
     assert!(joined(&late).is_empty() && late.profiles.updated);
     assert_eq!(earned(&shop, "page"), before);
+}
+
+/// Ids of simulated events are none of the shop, and each of them counts once.
+#[test]
+fn a_simulated_event_leaves_its_id_to_a_real_one() {
+    let (mut shop, anna) = (two_slots(), subject("anna", "s1"));
+    let mut simulated = definition("simulated");
+    simulated.controls = Controls { simulated: Some(true), ..Controls::default() };
+    shop.create(simulated);
+    for slot in ["page", "simulated"] {
+        shop.decide(slot, &anna);
+    }
+    shop.at_us += SECOND_US;
+    let real = shop.event("click", &anna, &["boots"]);
+    let robot = ShopperEvent { simulated: true, ..real.clone() };
+    let slots = |effect: &ShopperEffect| -> Vec<String> {
+        joined(effect).keys().map(|(slot, _)| slot.as_str().to_owned()).collect()
+    };
+    assert_eq!(slots(&shop.report(robot.clone())), ["simulated"]);
+    assert!(shop.report(robot).repeats.is_some(), "the simulator repeats itself");
+    let foreseen = shop.state.preview_shopper(shop.at_us, &real);
+    let effect = shop.report(real.clone());
+    assert_eq!((slots(&effect), effect.repeats), (vec!["page".to_owned()], None));
+    assert_eq!(foreseen.repeats, None);
+    assert!(shop.report(real).repeats.is_some());
 }
 
 #[test]

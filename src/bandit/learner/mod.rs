@@ -25,7 +25,7 @@ use crate::stats::{ArmMean, PooledPrior, SparseVector, WinnerCache, math};
 
 /// Number of arms per observation since the last estimate of their priors, so that estimating costs little.
 const POOL_PART: usize = 16;
-/// Weight of all observations per observation since then: so many more hardly move the estimates.
+/// Weight of all observations per observation since then: a five-hundredth more hardly moves the estimates.
 const POOL_WEIGHT: f64 = 512.0;
 
 /// Candidates of a decision. Each list has one entry per candidate.
