@@ -2,7 +2,7 @@
 
 use super::{BeforeAfter, Estimate, PreviewArm, PreviewTally, SlotPreview, UnknownReward};
 use crate::{
-    engine::{decide::percent, view::SlotView},
+    engine::{decide::percent, report::AmountFormat, view::SlotView},
     slot::{Effect, Mode, Stickiness},
     stats::math,
 };
@@ -43,8 +43,9 @@ pub(super) fn warnings(views: &BeforeAfter<&SlotView>, preview: &SlotPreview, ta
         }
     }
     warn_of_requests(tally, &mut warnings);
-    warn_of_unknown_arms(preview, &mut warnings);
-    warn_of_rewards(preview, &mut warnings);
+    let amounts = AmountFormat::of_slot(views.after);
+    warn_of_unknown_arms(preview, &amounts, &mut warnings);
+    warn_of_rewards(preview, &amounts, &mut warnings);
     warn_of_controls(views, &mut warnings);
     warnings
 }
@@ -129,19 +130,21 @@ fn warn_of_requests(tally: &PreviewTally, warnings: &mut Vec<String>) {
 }
 
 /// Warns of arms that were never shown, because what they earn is unknown.
-fn warn_of_unknown_arms(preview: &SlotPreview, warnings: &mut Vec<String>) {
+fn warn_of_unknown_arms(preview: &SlotPreview, amounts: &AmountFormat, warnings: &mut Vec<String>) {
     let UnknownReward { share, range: Some((low, high)) } = preview.unknown.after else { return };
     if share < UNKNOWN_SHARE {
         return;
     }
     warnings.push(format!(
-        "{} of what would be shown are arms that were never shown before. What they earn is unknown, so the expected reward is anything from {low:.4} to {high:.4}.",
-        percent(share.min(1.0))
+        "{} of what would be shown are arms that were never shown before. What they earn is unknown, so the expected reward is anything from {} to {}.",
+        percent(share.min(1.0)),
+        amounts.amount(low),
+        amounts.amount(high)
     ));
 }
 
 /// Warns of a fall of the expected reward and of a rise of the cost of exploring.
-fn warn_of_rewards(preview: &SlotPreview, warnings: &mut Vec<String>) {
+fn warn_of_rewards(preview: &SlotPreview, amounts: &AmountFormat, warnings: &mut Vec<String>) {
     let (reward, change) = (&preview.expected_reward, preview.expected_reward_change);
     // With unknown arms the change is a guess, and its warning is another one.
     let known = preview.unknown.after.share < UNKNOWN_SHARE && preview.unknown.before.share < UNKNOWN_SHARE;
@@ -150,8 +153,9 @@ fn warn_of_rewards(preview: &SlotPreview, warnings: &mut Vec<String>) {
         let relative = 100.0 * change.value / reward.before.value.abs();
         let relative = if relative.is_finite() { format!(" ({relative:.1} %)") } else { String::new() };
         warnings.push(format!(
-            "The expected reward per decision would fall from {:.4} to {:.4}{relative}.",
-            reward.before.value, reward.after.value
+            "The expected reward per decision would fall from {} to {}{relative}.",
+            amounts.amount(reward.before.value),
+            amounts.amount(reward.after.value)
         ));
     }
     let cost = &preview.exploration_cost_per_1000;
