@@ -315,11 +315,10 @@ fn warnings_are_given() {
     has(&warned(&|d| d.controls.holdout = Some(0.005)), "holdout of 0.5 % is too small");
     has(&warned(&|d| d.controls.policy = Some(Policy::FixedOrder)), "'a' would be shown in 100.0 %");
     has(&warned(&|d| d.controls.policy = Some(Policy::FixedOrder)), "too seldom to learn");
-    let even = warned(&|d| d.controls.preset = Some(ExplorationPreset::EvenSplit));
-    has(&even, "expected reward per decision would fall");
-    let fall = even.iter().find(|warning| warning.contains("would fall")).unwrap();
-    assert!(fall.contains(" % to "), "a rate is written in percent: {fall}");
-    has(&warned(&|d| d.controls.preset = Some(ExplorationPreset::EvenSplit)), "cost of exploring would rise");
+    let even = Some(ExplorationPreset::EvenSplit);
+    has(&warned(&|d| d.controls.preset = even), "expected reward per decision would fall");
+    has(&warned(&|d| d.controls.preset = even), "cost of exploring would rise");
+    has(&warned(&|d| (d.controls.preset, d.goal.currency) = (even, Some("EUR".into()))), " EUR to ");
     has(&warned(&|d| d.controls.stickiness = Some(Stickiness::Session)), "Stickiness is left out");
     has(&warned(&|d| d.controls.safe_choice = Some(true)), "everybody would get the baseline");
     has(&warned(&|d| d.model = ModelSpec::beta_bernoulli(None, None)), "The model would change");
