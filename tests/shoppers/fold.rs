@@ -157,16 +157,22 @@ fn events_join_by_decision_by_session_before_a_login_and_by_any_decision_where_t
     assert_eq!(of_page[0].arm, latest.chosen[0].arm);
 }
 
-#[test]
-fn late_events_other_currencies_and_simulated_shoppers_reward_nothing() {
-    let (mut shop, anna) = (two_slots(), subject("anna", "s1"));
-    let mut simulated = definition("simulated");
-    simulated.controls = Controls { simulated: Some(true), ..Controls::default() };
-    shop.create(simulated);
+/// Returns a shop in which a slot for real traffic and one for simulated traffic have decided for a subject.
+fn real_and_simulated(who: &Subject) -> PlayedShop {
+    let mut shop = two_slots();
+    let controls = Controls { simulated: Some(true), ..Controls::default() };
+    shop.create(Definition { controls, ..definition("simulated") });
     for slot in ["page", "simulated"] {
-        shop.decide(slot, &anna);
+        shop.decide(slot, who);
     }
     shop.at_us += SECOND_US;
+    shop
+}
+
+#[test]
+fn late_events_other_currencies_and_simulated_shoppers_reward_nothing() {
+    let anna = subject("anna", "s1");
+    let mut shop = real_and_simulated(&anna);
     let mut dollars = shop.event("purchase", &anna, &[]);
     dollars.items = vec![bought("boots", 80.0)];
     dollars.currency = Some("USD".into());
@@ -189,14 +195,8 @@ fn late_events_other_currencies_and_simulated_shoppers_reward_nothing() {
 /// Ids of simulated events are none of the shop, and each of them counts once.
 #[test]
 fn a_simulated_event_leaves_its_id_to_a_real_one() {
-    let (mut shop, anna) = (two_slots(), subject("anna", "s1"));
-    let mut simulated = definition("simulated");
-    simulated.controls = Controls { simulated: Some(true), ..Controls::default() };
-    shop.create(simulated);
-    for slot in ["page", "simulated"] {
-        shop.decide(slot, &anna);
-    }
-    shop.at_us += SECOND_US;
+    let anna = subject("anna", "s1");
+    let mut shop = real_and_simulated(&anna);
     let real = shop.event("click", &anna, &["boots"]);
     let robot = ShopperEvent { simulated: true, ..real.clone() };
     let slots = |effect: &ShopperEffect| -> Vec<String> {

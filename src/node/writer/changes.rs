@@ -89,7 +89,7 @@ impl Writer {
     /// Event with this content now, which was read back as it will be written.
     pub(super) fn readable(&self, body: Body) -> Result<Event, ChangeFailure> {
         let event = Event { at_us: self.now_us(), body };
-        // What is large in it was read from the very bytes that will be written.
+        // The large part of it was read from the very bytes that will be written.
         if let Body::LearningImported(_) = &event.body {
             return Ok(event);
         }

@@ -13,7 +13,7 @@ const KEEP_US: i64 = 180 * 86_400 * 1_000_000;
 
 /// Returns the shopper event that a shop reports instead of a reward event, with what a server adds to it.
 ///
-/// It names the decision only if it has no item, as a report that something was seen, or if the shopper consents to
+/// The event names the decision only if it has no item, as a report that something was seen, or if the shopper consents to
 /// nothing and is not named.
 pub(super) fn shopper_event(state: &State, event: RewardEvent, consent: Consent) -> ShopperEvent {
     let RewardEvent { slot: _, event_id, decision, subject, arm, kind, value, time_us, reverses } = event;
