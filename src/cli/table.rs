@@ -84,7 +84,7 @@ pub fn fitted_to(mut table: Table, least: &[usize], names: &[usize], limit: Opti
     let mut text = table.to_string();
     if !gone.is_empty() {
         text.push('\n');
-        text.push_str(&console::truncate_str(&format!("(no room for: {})", gone.join(", ")), limit, "…"));
+        text.push_str(&textwrap::fill(&format!("(no room for: {})", gone.join(", ")), limit));
     }
     text
 }
@@ -162,6 +162,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn all_columns_that_went_are_named() {
+        let names = ["arm", "effective n", "largest weight", "self-normalised", "doubly robust"];
+        let mut table = Table::new();
+        table.load_style(UTF8_BORDERS_ONLY).set_header(names).add_row(["a", "1", "2", "3", "4"]);
+        let text = fitted_to(table, &[4, 3, 2, 1], &[0], Some(30));
+        assert!(text.lines().all(|line| measure_text_width(line) <= 30), "{text}");
+        let note = text.split_once('(').unwrap().1.replace('\n', " ");
+        assert!(names[2..].iter().all(|name| note.contains(name)), "{text}");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 use super::*;
-use crate::bandit::{LinearSpec, Link, Value};
+use crate::{
+    bandit::{LinearSpec, Link, Value},
+    stats::math,
+};
 
 pub(in crate::bandit) const HALF_LIFE_US: i64 = 14 * 24 * 3_600_000_000;
 
@@ -126,6 +129,40 @@ fn fading_in_many_steps_equals_fading_once() {
     for (often, once) in score(&often).into_iter().zip(score(&once)) {
         assert!((often - once).abs() < 1e-9, "{often} against {once}");
     }
+}
+
+/// While one arm learns, the others fade once for all copies of the learner that are read. The copies have the bits of
+/// posteriors that forget by themselves.
+#[test]
+fn copies_of_a_learner_share_the_faded_posteriors_of_arms_that_did_not_learn() {
+    let linear = |learner: &Learner| match learner.model("linear") {
+        Model::Linear(linear) => linear.clone(),
+        Model::Hurdle(_) | Model::BetaBernoulli { .. } | Model::NormalInverseGamma { .. } => unreachable!(),
+    };
+    let mut learner = Learner::new(identity(), SlotTraits::default());
+    let words = context(&["a", "b"]);
+    (0..40).for_each(|i| drop(show(&mut learner, &words, observation(i % 6, 3.0))));
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        show(&mut learner, &words, Observation { at_us: HALF_LIFE_US / 4, ..observation(1, 2.0) });
+        let read = learner.faded(HALF_LIFE_US / 2, HALF_LIFE_US);
+        seen.push((learner.clone(), linear(&learner), linear(&read)));
+    }
+    let [(first, before, read), (second, later, read_later)] = seen.as_slice() else { unreachable!() };
+    let mut unchanged = 0;
+    for arm in 0..6 {
+        let same = |a: &Linear, b: &Linear| std::ptr::eq(a.posterior(arm).unwrap(), b.posterior(arm).unwrap());
+        assert_eq!(same(before, later), same(read, read_later), "arm {arm}");
+        unchanged += usize::from(same(before, later));
+        for (learner, before, read) in [(first, before, read), (second, later, read_later)] {
+            let mut alone = before.posterior(arm).unwrap().clone();
+            let half_lives = 0.5 - learner.summary(arm).unwrap().faded_at_us as f64 / HALF_LIFE_US as f64;
+            alone.forget(math::exp2(-half_lives));
+            assert_eq!(read.posterior(arm).unwrap(), &alone);
+        }
+    }
+    // One arm learned, and one more faded with it.
+    assert!((4..6).contains(&unchanged), "{unchanged}");
 }
 
 const SCORING: Scoring<'_> = Scoring::new(1.0, 1, 3);

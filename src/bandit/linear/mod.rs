@@ -327,10 +327,21 @@ impl Linear {
         let (index, opposite) = self.posterior_index(arm);
         // Two opposed arms share one posterior, so the first one's fading is the pair's.
         if index < self.arms.len() && !opposite {
-            let gain = self.posterior_mut(index).forget(retained);
+            let gain = self.forget_posterior(index, retained);
             let portion = if self.design.sharing == Sharing::Opposed { 1.0 } else { portion };
             self.noise.forget(1.0 - portion * (1.0 - retained), gain);
         }
+    }
+
+    /// Lets one posterior fade, and returns the gain of the noise. Learners that share a posterior share its faded copy.
+    fn forget_posterior(&mut self, index: usize, retained: f64) -> f64 {
+        let posterior = &mut self.arms[index];
+        if let Some(own) = Arc::get_mut(posterior) {
+            return own.forget(retained);
+        }
+        let (faded, gain) = posterior.faded(retained);
+        *posterior = faded;
+        gain
     }
 
     /// Returns one score per arm. `rows` holds one row for all or one row each, as [`expand`](Self::expand) makes them.

@@ -128,7 +128,7 @@ impl Linear {
         if self.owed >= FADE_SHARED && !self.arms.is_empty() {
             let retained = exp(-self.owed);
             self.owed = 0.0;
-            let gain = self.posterior_mut(0).forget(retained);
+            let gain = self.forget_posterior(0, retained);
             self.noise.forget(retained, gain);
         }
     }

@@ -3,6 +3,7 @@
 mod consistent;
 mod constant;
 mod draws;
+mod faded;
 mod solved_row;
 mod taken_out;
 
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::SymmetricMatrix;
 use constant::FREE_PRECISION;
 use draws::CovarianceRoot;
+use faded::FadedPosterior;
 
 /// Sparse vector: a row of features as the encoder makes it.
 ///
@@ -104,6 +106,8 @@ pub struct Gaussian {
     free_constant: bool,
     #[serde(skip)]
     root: CovarianceRoot,
+    #[serde(skip)]
+    faded: FadedPosterior,
 }
 
 impl Gaussian {
@@ -116,6 +120,7 @@ impl Gaussian {
             mean: Vec::new(),
             free_constant: false,
             root: CovarianceRoot::default(),
+            faded: FadedPosterior::default(),
         }
     }
 
@@ -184,7 +189,7 @@ impl Gaussian {
         let Ok((covariance, mean)) = self.covariance.faded(retained, part, &self.mean) else { return 0.0 };
         let gain: f64 = self.mean.iter().zip(&mean).enumerate().map(|(k, (old, new))| part(k) * old * new).sum();
         *self.covariance_mut() = covariance;
-        self.mean = mean;
+        *self.mean_mut() = mean;
         0.5 * gain
     }
 
@@ -196,7 +201,14 @@ impl Gaussian {
     /// Covariance, to be changed.
     fn covariance_mut(&mut self) -> &mut SymmetricMatrix {
         self.root = CovarianceRoot::default();
+        self.faded = FadedPosterior::default();
         &mut self.covariance
+    }
+
+    /// Mean, to be changed.
+    fn mean_mut(&mut self) -> &mut Vec<f64> {
+        self.faded = FadedPosterior::default();
+        &mut self.mean
     }
 
     fn grow(&mut self, dim: usize) {
@@ -207,7 +219,7 @@ impl Gaussian {
         let covariance = self.covariance_mut();
         covariance.grow(1, first);
         covariance.grow(dim, others);
-        self.mean.resize(dim, 0.0);
+        self.mean_mut().resize(dim, 0.0);
     }
 }
 

@@ -68,7 +68,7 @@ impl Gaussian {
         let before = self.covariance_at(0, 0);
         let damp = 1.0 / (1.0 + curvature * leverage);
         self.covariance_mut().add_outer(-curvature * damp, &direction);
-        for (mean, entry) in self.mean.iter_mut().zip(&direction) {
+        for (mean, entry) in self.mean_mut().iter_mut().zip(&direction) {
             *mean += residual * damp * entry;
         }
         self.part_of_constant(before)
@@ -76,7 +76,7 @@ impl Gaussian {
 
     /// Moves the mean for a changed reward at a row that was solved for; see [`revise`](Self::revise).
     pub fn revise_solved(&mut self, solved: &SolvedRow<'_>, weighted_delta: f64) {
-        for (mean, entry) in self.mean.iter_mut().zip(&solved.direction) {
+        for (mean, entry) in self.mean_mut().iter_mut().zip(&solved.direction) {
             *mean += weighted_delta * entry;
         }
     }

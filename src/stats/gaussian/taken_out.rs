@@ -24,12 +24,12 @@ impl Gaussian {
             // The weight varies, as long as rounding is small against it.
             if variance > 0.0 {
                 gain += 0.5 * mean * mean / variance;
-                for (value, covariance) in self.mean.iter_mut().zip(&column) {
+                for (value, covariance) in self.mean_mut().iter_mut().zip(&column) {
                     *value -= covariance * mean / variance;
                 }
                 self.covariance_mut().add_outer(-1.0 / variance, &column);
             }
-            self.mean[i] = 0.0;
+            self.mean_mut()[i] = 0.0;
             self.covariance_mut().isolate(i, prior);
         }
         gain
