@@ -1,13 +1,14 @@
 //! `slotwise privacy`: what is held of one subject, and its end.
 
-use std::io::Write as _;
+use std::{io::Write as _, path::PathBuf};
 
 use clap::Subcommand;
 
-use super::{CommandResult, Target, say, terminal::printable};
+use super::{CommandResult, Target, backup::positions, progress::Meter, say, terminal::printable};
 use crate::{
     client::ClientError,
     engine::Subject,
+    node::{self, Beginning},
     slot::{Actor, ChangeReason},
     wire::time_text,
 };
@@ -27,6 +28,9 @@ enum PrivacyCommand {
     Forget(ForgetSubject),
     /// List the subjects that were forgotten, by their pseudonyms.
     List(ListForgotten),
+    /// Build a new data folder whose models never saw the decisions and events of forgotten subjects. The folder it is
+    /// built from is not changed.
+    Refold(Refold),
 }
 
 /// Subject that a command is about.
@@ -73,12 +77,26 @@ struct ListForgotten {
     target: Target,
 }
 
+#[derive(Debug, clap::Args)]
+struct Refold {
+    /// Data folder. It is only read; its service must have ended.
+    #[arg(value_name = "SOURCE")]
+    source: PathBuf,
+    /// Folder to create; if it exists, it must be empty.
+    #[arg(value_name = "TARGET")]
+    target: PathBuf,
+    /// Also fold a journal whose first decisions and events were dropped by retention. What was learned from them is lost.
+    #[arg(long)]
+    as_retained: bool,
+}
+
 impl PrivacyArguments {
     pub(super) async fn run(self) -> CommandResult {
         match self.command {
             PrivacyCommand::Export(export) => export.run().await,
             PrivacyCommand::Forget(forget) => forget.run().await,
             PrivacyCommand::List(list) => list.run().await,
+            PrivacyCommand::Refold(refold) => refold.run(),
         }
     }
 }
@@ -124,6 +142,31 @@ impl ListForgotten {
             let (id, session) = (printable(known_by[0]), printable(known_by[1]));
             say(format_args!("{} subject {id} session {session}", time_text(entry.at_us)));
         }
+        Ok(())
+    }
+}
+
+impl Refold {
+    fn run(self) -> CommandResult {
+        let beginning = if self.as_retained { Beginning::AsRetained } else { Beginning::Whole };
+        let mut meter = Meter::new();
+        let refolded = node::refold(&self.source, &self.target, beginning, &mut |progress| meter.show(progress))?;
+        drop(meter);
+        for why in &refolded.faults {
+            let _ = writeln!(std::io::stderr(), "left out: {why}");
+        }
+        say(format_args!("refolded: {}, {} records", positions(&refolded.audit), refolded.audit.records));
+        let kinds: Vec<String> = refolded.left_out.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        let kinds = if kinds.is_empty() { "no record".to_owned() } else { kinds.join(", ") };
+        say(format_args!("forgotten subjects and sessions: {}; left out: {kinds}", refolded.subjects));
+        if refolded.trimmed > 0 {
+            let trimmed = refolded.trimmed;
+            say(format_args!("what was learned from dropped decisions up to position {trimmed} of the source is lost"));
+        }
+        let (source, target) = (self.source.display(), self.target.display());
+        say(format_args!(
+            "{source} is as it was; {target} is a journal of its own, start it with: slotwise serve --data {target}"
+        ));
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ mod address;
 mod incoming;
 mod limits;
 mod profiles;
+mod retention;
 
 use std::{
     fs, io,
@@ -12,12 +13,14 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize, de::Error as _};
+use serde::{Deserialize, Serialize};
 
 pub use address::Address;
 pub use incoming::{EventMapping, IncomingEvents};
 pub use limits::Limits;
 pub use profiles::ProfileSettings;
+pub use retention::SubjectRetention;
+pub(crate) use retention::micros;
 
 use crate::access::SlotPattern;
 
@@ -51,8 +54,11 @@ pub struct Config {
     pub snapshot_interval: Duration,
     /// Time that decisions and rewards stay in the journal, as in "90days" (at least a second), or "forever". What is
     /// older goes once two snapshots hold what came of it; changes of slots stay for good.
-    #[serde(deserialize_with = "retention", serialize_with = "retention_text")]
+    #[serde(deserialize_with = "retention::retention", serialize_with = "retention::retention_text")]
     pub retention: Option<Duration>,
+    /// Time that ids of subjects and sessions stay after they were last seen, as in "30days", "retention" for that of
+    /// decisions, or "forever". Later their decisions show pseudonyms.
+    pub subject_retention: SubjectRetention,
     /// Start although the journal's end or the key of its subjects may be lost; only the flag `--accept-loss` sets it,
     /// for one start.
     #[serde(skip)]
@@ -123,6 +129,7 @@ impl Default for Config {
             durable_decisions: false,
             snapshot_interval: SNAPSHOT_INTERVAL,
             retention: Some(RETENTION),
+            subject_retention: SubjectRetention::AsJournal,
             accept_loss: false,
             shutdown_delay: SHUTDOWN_DELAY,
             simulations: None,
@@ -161,12 +168,6 @@ fn any_duration<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Dur
     read_duration(&String::deserialize(deserializer)?)
 }
 
-fn retention<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let or_forever = |why: D::Error| D::Error::custom(format!("{why}, or forever"));
-    if text == "forever" { Ok(None) } else { parse(&text).map(Some).map_err(or_forever) }
-}
-
 /// Returns a duration in the greatest unit that divides it, as people write it: "90d", not months of 30.44 days.
 fn plain_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -182,15 +183,6 @@ fn plain_duration(duration: Duration) -> String {
 /// Writes a duration as [`duration`] reads it. The signature is serde's.
 fn duration_text<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&plain_duration(*duration))
-}
-
-/// Writes a retention as [`retention`] reads it. The signature is serde's.
-#[expect(clippy::ref_option, reason = "serde hands a reference to the field")]
-fn retention_text<S: serde::Serializer>(retention: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    match retention {
-        Some(retention) => duration_text(retention, serializer),
-        None => serializer.serialize_str("forever"),
-    }
 }
 
 /// Reason why a configuration cannot be used.

@@ -56,6 +56,17 @@ pub enum BackupError {
     /// The place has no name.
     #[error("{} does not end in a folder name; give the path of the folder to create", .0.display())]
     Nameless(PathBuf),
+    /// No subject of the folder was forgotten.
+    #[error("no subject was forgotten in {}; forget one first, with `slotwise privacy forget`", .0.display())]
+    NobodyForgotten(PathBuf),
+    /// Retention has dropped decisions from which models learned.
+    #[error("the journal in {} has dropped decisions and events up to position {trimmed}, from which models learned; --as-retained folds what is left, and loses what they learned before", folder.display())]
+    Trimmed {
+        /// The folder.
+        folder: PathBuf,
+        /// Last position whose decisions and events may be gone.
+        trimmed: u64,
+    },
     /// The folder cannot be read, or the copy failed its audit.
     #[error(transparent)]
     Audit(#[from] AuditError),

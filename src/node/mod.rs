@@ -43,6 +43,7 @@ mod privacy;
 mod publication;
 mod queue;
 mod recover;
+mod refold;
 mod requests;
 mod salvage;
 mod saver;
@@ -90,6 +91,7 @@ pub use options::{KEEP_PROFILES_US, Options, RETENTION_US};
 pub use places::data_folder_around;
 pub use privacy::{ForgetSummary, HeldRecord, PrivacyError};
 pub use recover::{fold, recover_state, save_snapshot};
+pub use refold::{Beginning, Refolded, refold};
 pub use salvage::{Gap, Salvaged, salvage};
 pub use subjects::{KeyError, SubjectNames};
 pub use time::{duration_text, time_text};
@@ -180,7 +182,7 @@ impl Node {
             let (folder, last) = (folder.path().to_owned(), journal.last());
             return Err(OpenError::JournalBehind { folder, last, claimed: state.position() });
         }
-        let subjects = subjects.keep(folder.path(), &mut journal, options.retention_us)?;
+        let subjects = subjects.keep(folder.path(), &mut journal, options.subject_retention_us)?;
         for entry in state.forgotten_subjects() {
             subjects.note_forgotten(&entry.origin);
         }

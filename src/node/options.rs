@@ -16,6 +16,8 @@ pub struct Options {
     /// Time that decisions and rewards stay in the journal once snapshots hold their effects, microseconds, or `None`
     /// to keep them for ever.
     pub retention_us: Option<i64>,
+    /// Time that ids of subjects stay after they were last seen, microseconds, or `None` to keep them for ever.
+    pub subject_retention_us: Option<i64>,
     /// Policy for a journal whose end may be lost.
     pub loss: LossPolicy,
     /// Consent of shopper events that state none.
@@ -38,6 +40,7 @@ impl Options {
             snapshot_every_us: 5 * 60 * 1_000_000,
             durable_decisions: false,
             retention_us: Some(RETENTION_US),
+            subject_retention_us: Some(RETENTION_US),
             loss: LossPolicy::Refused,
             default_consent: Consent::SessionOnly,
             keep_profiles_us: KEEP_PROFILES_US,

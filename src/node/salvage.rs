@@ -117,7 +117,7 @@ pub fn salvage(source: &Path, target: &Path, progress: &mut dyn FnMut(Progress))
 }
 
 /// Refuses a folder that a process owns; without a lock file nobody does.
-fn refuse_in_use(source: &Path) -> Result<(), BackupError> {
+pub(super) fn refuse_in_use(source: &Path) -> Result<(), BackupError> {
     let path = source.join(LOCK);
     match File::open(&path) {
         Ok(lock) => match lock.try_lock_shared() {

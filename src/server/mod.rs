@@ -47,7 +47,7 @@ use trace::TraceLayer;
 
 use crate::{
     access::KeyStore,
-    config::{Address, Config, Limits},
+    config::{self, Address, Config, Limits},
     journal::LossPolicy,
     metrics::{Metrics, metrics},
     node::{Node, OpenError, Options, SystemClock},
@@ -382,12 +382,13 @@ fn builder(limits: &Limits, access: AccessLayer, calls: CallLimits) -> Server<La
 async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, ServeError> {
     let options = Options {
         folder: config.data.clone(),
-        snapshot_every_us: i64::try_from(config.snapshot_interval.as_micros()).unwrap_or(i64::MAX),
+        snapshot_every_us: config::micros(config.snapshot_interval),
         durable_decisions: config.durable_decisions,
         loss: if config.accept_loss { LossPolicy::Accepted } else { LossPolicy::Refused },
         default_consent: config.profiles.default_consent,
-        keep_profiles_us: i64::try_from(config.profiles.keep.as_micros()).unwrap_or(i64::MAX),
-        retention_us: config.retention.map(|for_| i64::try_from(for_.as_micros()).unwrap_or(i64::MAX)),
+        keep_profiles_us: config::micros(config.profiles.keep),
+        retention_us: config.retention.map(config::micros),
+        subject_retention_us: config.subject_retention.time(config.retention).map(config::micros),
     };
     let opened = tasks_blocking(move || Node::open(&options, Arc::new(SystemClock::default()), metrics)).await;
     Ok(Arc::new(opened.map_err(|why| ServeError::Internal(why.to_string()))??))

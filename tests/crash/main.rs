@@ -2,7 +2,8 @@
 //!
 //! The test runs the real program, loads it over gRPC, kills it, restarts it on the same folder and checks what was
 //! acknowledged. Sometimes it kills the program again during the start, or lets it live long enough to be killed while
-//! it writes a snapshot. At the end it replays the whole journal with one worker and with several, and counts the
+//! it writes a snapshot. Beside rewards and changes it sends deferred decisions, shopper events and subjects to be
+//! forgotten. At the end it replays the whole journal with one worker and with several, and counts the
 //! posteriors of one slot from the raw records in another way. Twenty kills by default; `SLOTWISE_KILLS=200 cargo test
 //! --test crash` makes more.
 #![allow(
@@ -13,6 +14,7 @@
 )]
 
 mod overload;
+mod shoppers;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -25,6 +27,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use shoppers::{CAMPAIGN, ShopperCalls, assert_campaign_is_kept, assert_shoppers_are_kept, send_messages};
 use slotwise::{
     engine::{Body, snapshot},
     node::{decode_event, fold, recover_state},
@@ -191,6 +194,7 @@ fn kill_count() -> usize {
 async fn nothing_acknowledged_is_lost_by_kill_nine() {
     let folder = tempfile::tempdir().unwrap();
     let acknowledged = Arc::new(Mutex::new(AcknowledgedCalls::default()));
+    let campaign = Arc::new(Mutex::new(ShopperCalls::default()));
     let mut rng = StdRng::seed_from_u64(41);
     let config = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(config.path(), "snapshot_interval = \"1s\"\nlog = \"error\"").unwrap();
@@ -203,6 +207,7 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     let mut clients = Clients::connect(&process.address).await;
     clients.create(slot("offers", &ARMS)).await.unwrap();
     clients.create(rates_slot()).await.unwrap();
+    clients.create(slot(CAMPAIGN, &ARMS)).await.unwrap();
     for kill in 0..kill_count() {
         let mut shoppers = tokio::task::JoinSet::new();
         let before: BTreeSet<String> = acknowledged.lock().unwrap().events.keys().cloned().collect();
@@ -213,6 +218,8 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
                 Arc::clone(&acknowledged),
             ));
         }
+        let events_before = campaign.lock().unwrap().known();
+        shoppers.spawn(send_messages(process.address.clone(), format!("k{kill}"), Arc::clone(&campaign)));
         // Every sixth process lives long enough to write snapshots.
         let life = if kill % 6 == 5 { 1_000..1_200 } else { 20..300 };
         tokio::time::sleep(Duration::from_millis(rng.random_range(life))).await;
@@ -236,6 +243,8 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
             (fresh, acknowledged.changes.clone())
         };
         assert_acknowledged_is_kept(&process.address, events, &changes).await;
+        let events = campaign.lock().unwrap().except(&events_before);
+        assert_shoppers_are_kept(&process.address, events, &campaign).await;
     }
     let (all, changes): (Vec<RewardEvent>, _) = {
         let acknowledged = acknowledged.lock().unwrap();
@@ -244,6 +253,8 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     let count = all.len();
     assert!(count > 10 * kill_count(), "only {count} events were acknowledged");
     assert_acknowledged_is_kept(&process.address, all, &changes).await;
+    let events = campaign.lock().unwrap().except(&BTreeSet::new());
+    assert_shoppers_are_kept(&process.address, events, &campaign).await;
     process.signal(Signal::SIGKILL);
     process.child.wait().unwrap();
 
@@ -272,6 +283,7 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     assert!(bytes == snapshot::encode(&as_recovered).unwrap(), "the posteriors equal a full replay, bit for bit");
     let by_several = fold(folder.path(), 3).unwrap();
     assert!(bytes == snapshot::encode(&by_several).unwrap(), "several workers give the same posteriors");
+    assert_campaign_is_kept(folder.path(), &from_start, &campaign.lock().unwrap());
     let (decisions, accepted, updates) = recount(folder.path());
     let counters = from_start.slot("offers").unwrap().view().counters;
     assert_eq!(

@@ -15,7 +15,7 @@ fn subject(id: &str) -> Subject {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subject_reads_what_is_held_of_it_and_is_forgotten() {
-    let (_folder, server, mut clients) = started().await;
+    let (folder, server, mut clients) = started().await;
     clients.create(slot("offers", &["a", "b"])).await.unwrap();
     for _ in 0..3 {
         clients.decide(DecideRequest { subject: Some(subject("ann")), ..decide("offers") }).await.unwrap();
@@ -59,5 +59,21 @@ async fn a_subject_reads_what_is_held_of_it_and_is_forgotten() {
     let (done, lines, _) = run(&["privacy", "export", "--subject", "bob"]);
     assert!(done && lines.lines().count() == 1, "{lines}");
     assert!(!run(&["privacy", "forget"]).0, "a subject is needed");
+
+    // The journal is folded without the forgotten subject, once the service has ended.
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("refolded");
+    let refold = || {
+        let output = program().args(["privacy", "refold"]).arg(folder.path()).arg(&target).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    let (done, _, why) = tokio::task::block_in_place(refold);
+    assert!(!done && why.contains("in use") && !target.exists(), "{why}");
     server.stop().await;
+    let (done, said, why) = tokio::task::block_in_place(refold);
+    assert!(done && said.contains("forgotten subjects and sessions: 1; left out: 3 decided"), "{said}{why}");
+    assert!(said.contains("slotwise serve --data"), "{said}");
+    let (done, _, why) = tokio::task::block_in_place(refold);
+    assert!(!done && why.contains("not empty"), "{why}");
 }

@@ -13,16 +13,16 @@ use crate::{
 const ID: &str = "shopper-of-the-test@example.com";
 const SESSION: &str = "visit-of-the-shopper";
 
-fn subject(id: &str, session_id: &str) -> Subject {
+pub(super) fn subject(id: &str, session_id: &str) -> Subject {
     Subject { id: id.into(), session_id: session_id.into() }
 }
 
-async fn decide_for(node: &Node, who: Subject) -> Arc<DecisionRecord> {
+pub(super) async fn decide_for(node: &Node, who: Subject) -> Arc<DecisionRecord> {
     let request = Request { subject: who, ..request(None) };
     node.decide(vec![request], false, &|| false).await.unwrap().remove(0).unwrap().decided
 }
 
-async fn click_by(node: &Node, event_id: &str, who: Subject, arm: &ArmId) -> EventStatus {
+pub(super) async fn click_by(node: &Node, event_id: &str, who: Subject, arm: &ArmId) -> EventStatus {
     let click = RewardRequest {
         slot: Some(slot_id()),
         event_id: event_id.into(),

@@ -8,6 +8,7 @@ mod later_kinds;
 mod overload;
 mod pages;
 mod pseudonyms;
+mod refold;
 mod refusals;
 mod salvage;
 
