@@ -107,7 +107,8 @@ async fn a_deferred_decision_is_confirmed_by_its_id_by_its_subject_and_by_a_rewa
 async fn what_was_not_confirmed_was_not_shown_to_anybody() {
     let world = TestNode::new();
     let node = world.open();
-    let controls = Controls { stickiness: Some(Stickiness::For(DAY_US)), ..Controls::default() };
+    // Shoppers of the holdout do not stick, and who is in it depends on the folder's key.
+    let controls = Controls { stickiness: Some(Stickiness::For(DAY_US)), holdout: Some(0.0), ..Controls::default() };
     let sticky = Definition { controls, ..definition() };
     node.change(slot_id(), Change::Create(sticky), ChangeReason::default(), false).await.unwrap();
     let first = defer(&node, "ann").await;
