@@ -15,6 +15,7 @@ use super::{Console, SharedConsole, layout::ConsolePage};
 use crate::{
     access::{Caller, Role},
     server::{http_call::HttpPeer, problem::http_status},
+    wire::CallSlot,
 };
 
 /// Visitor of a page: the caller who signed in, or anybody where the service asks for no keys.
@@ -24,6 +25,8 @@ pub(super) struct Visitor {
     peer: Option<SocketAddr>,
     /// Scheme and host by which the visitor reached the page.
     host: String,
+    /// Place for the slot that the page is about, or `None` if nobody asks for it.
+    slot: Option<CallSlot>,
 }
 
 /// Reason why a page is not shown, or a change not made.
@@ -86,8 +89,9 @@ impl FromRequestParts<SharedConsole> for Visitor {
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let scheme = if console.access.is_encrypted() { "https" } else { "http" };
         let host = format!("{scheme}://{host}");
+        let slot = parts.extensions.get::<CallSlot>().cloned();
         if !console.access.is_required() {
-            return Ok(Self { caller: None, peer, host });
+            return Ok(Self { caller: None, peer, host, slot });
         }
         // After signing in, a form that was sent is not sent again: the visitor goes on to the page that it stood on.
         let path = parts.uri.path();
@@ -98,7 +102,7 @@ impl FromRequestParts<SharedConsole> for Visitor {
         };
         let next = next.to_owned();
         let caller = console.sessions.caller(&parts.headers).ok_or(PageError::SignIn(next))?;
-        Ok(Self { caller: Some(caller), peer, host })
+        Ok(Self { caller: Some(caller), peer, host, slot })
     }
 }
 
@@ -143,6 +147,9 @@ impl Visitor {
         let mut request = Request::new(message);
         if let Some(caller) = &self.caller {
             request.extensions_mut().insert(Arc::clone(caller));
+        }
+        if let Some(slot) = &self.slot {
+            request.extensions_mut().insert(slot.clone());
         }
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: self.peer });
         request
