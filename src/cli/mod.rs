@@ -227,6 +227,7 @@ mod tests {
         ("drafts create", "creates drafts"),
         ("drafts rollback", "creates a draft"),
         ("drafts reset", "creates a draft"),
+        ("drafts rename", "creates a draft"),
         ("drafts approve", "changes a draft"),
         ("drafts apply", "changes a slot"),
         ("drafts discard", "changes a draft"),

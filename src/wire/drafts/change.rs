@@ -45,6 +45,7 @@ impl DraftedRequest {
             Request::Rollback(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, of.validate_only),
             Request::Reset(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, false),
             Request::ResetArm(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, false),
+            Request::Rename(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, false),
             Request::Delete(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, false),
         };
         if checks {
@@ -57,7 +58,7 @@ impl DraftedRequest {
     /// Returns `true` if the call that would make the change is one of administrators.
     pub(super) fn needs_admin(&self) -> bool {
         match self.request {
-            Request::Reset(_) | Request::ResetArm(_) | Request::Delete(_) => true,
+            Request::Reset(_) | Request::ResetArm(_) | Request::Rename(_) | Request::Delete(_) => true,
             Request::Update(_) | Request::UpsertArms(_) | Request::RemoveArms(_) | Request::Rollback(_) => false,
         }
     }
@@ -71,6 +72,7 @@ impl DraftedRequest {
             Request::Rollback(_) => "change.rollback",
             Request::Reset(_) => "change.reset",
             Request::ResetArm(_) => "change.reset_arm",
+            Request::Rename(_) => "change.rename",
             Request::Delete(_) => "change.delete",
         }
     }
@@ -101,6 +103,7 @@ impl DraftedRequest {
             Request::Rollback(of) => Change::Rollback(of.revision),
             Request::Reset(_) => Change::Reset,
             Request::ResetArm(of) => Change::ResetArm(ArmId::parse("arm_id", &of.arm_id)?),
+            Request::Rename(of) => Change::Rename(SlotId::parse("new_slot_id", &of.new_slot_id)?),
             Request::Delete(_) => Change::Delete,
         })
     }

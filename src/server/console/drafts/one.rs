@@ -150,7 +150,7 @@ fn steps(draft: &Draft, visitor: &Visitor) -> Markup {
 fn has_preview(change: Option<&DraftChange>) -> bool {
     match change.and_then(|of| of.change.as_ref()) {
         Some(Change::Update(_) | Change::UpsertArms(_) | Change::RemoveArms(_) | Change::Rollback(_)) => true,
-        Some(Change::Reset(_) | Change::Delete(_) | Change::ResetArm(_)) | None => false,
+        Some(Change::Reset(_) | Change::Delete(_) | Change::ResetArm(_) | Change::Rename(_)) | None => false,
     }
 }
 
@@ -252,6 +252,7 @@ pub(in crate::server::console) async fn step(
         },
     };
     match done {
+        // The slot was deleted, or has another id.
         Ok(()) if console.api.slot_of(&visitor.call(()), &slot).is_err() => Ok(redirect("/")),
         Ok(()) => Ok(redirect(&draft_path(&slot, number))),
         Err(status) if status.code() == Code::NotFound => Err(status.into()),
