@@ -55,6 +55,22 @@ impl DraftedRequest {
         Ok(Self { slot: parse_slot(&slot)?, why, request })
     }
 
+    /// Returns the request for the slot under the id that it has now, which may be another one than when the draft was made.
+    pub(super) fn with_slot(mut self, slot: &SlotId) -> Self {
+        let id = match &mut self.request {
+            Request::Update(of) => &mut of.slot.get_or_insert_default().slot_id,
+            Request::UpsertArms(of) => &mut of.slot_id,
+            Request::RemoveArms(of) => &mut of.slot_id,
+            Request::Rollback(of) => &mut of.slot_id,
+            Request::Reset(of) => &mut of.slot_id,
+            Request::ResetArm(of) => &mut of.slot_id,
+            Request::Rename(of) => &mut of.slot_id,
+            Request::Delete(of) => &mut of.slot_id,
+        };
+        slot.as_str().clone_into(id);
+        Self { slot: slot.clone(), ..self }
+    }
+
     /// Returns `true` if the call that would make the change is one of administrators.
     pub(super) fn needs_admin(&self) -> bool {
         match self.request {

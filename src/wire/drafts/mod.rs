@@ -61,8 +61,7 @@ impl FoundDraft {
         let change = DraftChange::decode(draft.content.change.as_slice());
         let change = change.map_err(|why| error::unreadable_draft(&why.to_string()))?;
         // The slot may have been renamed since the draft was made.
-        let slot = self.view.definition.id.clone();
-        Ok(Some(DraftedRequest { slot, ..DraftedRequest::read(Some(change))? }))
+        Ok(Some(DraftedRequest::read(Some(change))?.with_slot(&self.view.definition.id)))
     }
 
     fn encoded(&self, now_us: i64) -> Result<proto::Draft, Status> {

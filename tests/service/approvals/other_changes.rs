@@ -41,6 +41,24 @@ async fn another_id_is_drafted_approved_and_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_draft_of_a_renamed_slot_names_it_as_it_is_called_now() {
+    let (_folder, server, shop) = shop().await;
+    let ShopKeys { ann, admin, .. } = &shop.people;
+    shop.draft_floor(0.1).await;
+    let reset = json!({"change": {"resetArm": {"slotId": "offers", "armId": "a"}}});
+    shop.done(admin, "CreateDraft", reset).await;
+    assert_eq!(shop.draft(1).await["change"]["update"]["slot"]["slotId"], "offers");
+    // The slot's list does not name another id.
+    shop.done(admin, "RenameSlot", json!({"slotId": "offers", "newSlotId": "home"})).await;
+    let draft = async |number| shop.done(ann, "GetDraft", json!({"slotId": "home", "draftId": number})).await;
+    let first = draft(1).await;
+    assert_eq!(first["change"]["update"]["slot"]["slotId"], "home", "{first}");
+    assert_eq!(draft(2).await["change"]["resetArm"]["slotId"], "home");
+    assert_eq!(shop.call(ann, "GetDraft", named(1)).await.status, 404);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn imports_into_a_slot_that_demands_approval_for_them_are_refused() {
     let (folder, server, shop) = shop().await;
     let ShopKeys { ann, bob, admin, .. } = &shop.people;
