@@ -85,6 +85,10 @@ impl FromRequestParts<SharedConsole> for Visitor {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, console: &SharedConsole) -> Result<Self, PageError> {
+        // A page that is made for streams comes with its visitor, and not over a connection.
+        if let Some(visitor) = parts.extensions.get::<Self>() {
+            return Ok(visitor.clone());
+        }
         let peer = parts.extensions.get::<ConnectInfo<HttpPeer>>().map(|ConnectInfo(peer)| peer.address());
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let scheme = if console.access.is_encrypted() { "https" } else { "http" };
@@ -110,6 +114,16 @@ impl Visitor {
     /// Name of the visitor, or `None` where nobody signs in.
     pub(super) fn name(&self) -> Option<&str> {
         self.caller.as_ref().map(|caller| caller.principal())
+    }
+
+    /// Returns the visitor of a page that is made for all streams of the same caller.
+    pub(super) fn for_streams(&self) -> Self {
+        Self { slot: None, ..self.clone() }
+    }
+
+    /// Place of the caller in memory, by which equal callers are known, or `None` where nobody signs in.
+    pub(super) fn caller_place(&self) -> Option<usize> {
+        self.caller.as_ref().map(|caller| Arc::as_ptr(caller).addr())
     }
 
     /// Scheme and host by which the visitor reached the page.
