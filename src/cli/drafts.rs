@@ -63,6 +63,15 @@ enum DraftsCommand {
         #[command(flatten)]
         terms: DraftTerms,
     },
+    /// Draft another id for a slot.
+    Rename {
+        /// Id of the slot.
+        slot: String,
+        /// Id that it gets.
+        to: String,
+        #[command(flatten)]
+        terms: DraftTerms,
+    },
     /// List drafts, by slot and number.
     List {
         /// Id of a slot; all slots without it.
@@ -177,6 +186,12 @@ impl DraftsArguments {
                     Some(arm) => client.draft_reset_arm((&slot, &arm), &why, expires_us).await?,
                     None => client.draft_reset(&slot, &why, expires_us).await?,
                 });
+                Ok(())
+            }
+            DraftsCommand::Rename { slot, to, terms } => {
+                let (expires_us, mut client) = (terms.expires_us(), terms.target.connect().await?);
+                let why = terms.note.why_of("drafts rename");
+                say_created(&client.draft_rename((&slot, &to), &why, expires_us).await?);
                 Ok(())
             }
             DraftsCommand::List { slot, all, output, target } => {

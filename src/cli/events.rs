@@ -4,14 +4,15 @@ use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::Subcommand;
+use serde_json::json;
 
-use super::{CommandResult, Target, say, terminal::printable};
+use super::{CommandResult, ReportFormat, Target, say, terminal::printable};
 use crate::{
-    client::{EventLine, EventOutcome, RewardStatus},
+    client::{EventLine, EventOutcome, EventReward, RewardStatus},
     slot::limits::SHOPPER_EVENTS_MAX,
 };
 
@@ -35,6 +36,9 @@ enum EventsCommand {
 struct CheckEvents {
     /// File with one event a line, in the JSON form of /v1/RecordEvents; `-` reads standard input.
     file: PathBuf,
+    /// Format of the output. JSON has every event, the table only those with a remark.
+    #[arg(short, long, default_value = "table")]
+    output: ReportFormat,
     #[command(flatten)]
     target: Target,
 }
@@ -60,14 +64,14 @@ impl CheckEvents {
             return Err(format!("{} holds no events; write one a line, as JSON", self.file.display()).into());
         }
         let mut client = self.target.connect().await?;
-        let mut tally = CheckTally::default();
+        let mut tally = CheckTally::new(self.output);
         for chunk in lines.chunks(SHOPPER_EVENTS_MAX) {
             let events: Vec<EventLine> = chunk.iter().filter_map(|line| line.event.clone().ok()).collect();
             let mut outcomes =
                 if events.is_empty() { Vec::new() } else { client.check_event_lines(events).await? }.into_iter();
             for NumberedLine { number, event } in chunk {
                 match event {
-                    Err(why) => tally.malformed(*number, why),
+                    Err(why) => tally.add_malformed(*number, why),
                     Ok(event) => {
                         if let Some(outcome) = outcomes.next() {
                             tally.add(*number, event.kind(), &outcome);
@@ -76,7 +80,7 @@ impl CheckEvents {
                 }
             }
         }
-        tally.finish()
+        tally.finish(&self.file)
     }
 }
 
@@ -102,7 +106,7 @@ fn read_lines(file: &PathBuf) -> Result<Vec<NumberedLine>, Box<dyn std::error::E
 }
 
 /// Counts of what events would do.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct CheckTally {
     events: usize,
     joined: usize,
@@ -110,13 +114,29 @@ struct CheckTally {
     refused: usize,
     /// Rewards by slot.
     rewards: BTreeMap<String, (usize, f64)>,
+    /// Every event as JSON, or `None` if remarks are printed as they come.
+    listed: Option<Vec<serde_json::Value>>,
 }
 
 impl CheckTally {
-    fn malformed(&mut self, number: usize, why: &str) {
+    fn new(format: ReportFormat) -> Self {
+        let listed = match format {
+            ReportFormat::Table => None,
+            ReportFormat::Json => Some(Vec::new()),
+        };
+        Self { events: 0, joined: 0, profile_only: 0, refused: 0, rewards: BTreeMap::new(), listed }
+    }
+
+    fn add_malformed(&mut self, number: usize, why: &str) {
         self.events += 1;
         self.refused += 1;
-        say(format_args!("line {number}: not an event: {}", printable(why)));
+        match &mut self.listed {
+            None => say(format_args!("line {number}: not an event: {}", printable(why))),
+            Some(listed) => {
+                let event = json!({"line": number, "kind": "", "status": "malformed", "message": why, "rewards": []});
+                listed.push(event);
+            }
+        }
     }
 
     fn add(&mut self, number: usize, kind: &str, outcome: &EventOutcome) {
@@ -139,22 +159,48 @@ impl CheckTally {
             let sum = self.rewards.entry(reward.slot_id.clone()).or_default();
             *sum = (sum.0 + 1, sum.1 + reward.reward);
         }
-        if outcome.status != RewardStatus::Accepted || !outcome.message.is_empty() {
+        if let Some(listed) = &mut self.listed {
+            let reward = |reward: &EventReward| {
+                let EventReward { slot_id, decision_id, arm_id, reward } = reward;
+                json!({"slot_id": slot_id, "decision_id": decision_id, "arm_id": arm_id, "reward": reward})
+            };
+            listed.push(json!({
+                "line": number,
+                "kind": kind,
+                "status": word,
+                "message": outcome.message,
+                "rewards": outcome.joined.iter().map(reward).collect::<Vec<_>>(),
+            }));
+        } else if outcome.status != RewardStatus::Accepted || !outcome.message.is_empty() {
             let remark = if outcome.message.is_empty() { "counted before" } else { &outcome.message };
             say(format_args!("line {number}: {} {word}: {}", printable(kind), printable(remark)));
         }
     }
 
-    fn finish(self) -> CommandResult {
-        let Self { events, joined, profile_only, refused, rewards } = self;
-        for (slot, (count, sum)) in rewards {
-            say(format_args!("slot {}: {count} rewards, {sum} in all", printable(&slot)));
+    /// Prints the counts. Returns `Err` if an event of `file` would do nothing.
+    fn finish(self, file: &Path) -> CommandResult {
+        let Self { events, joined, profile_only, refused, rewards, listed } = self;
+        if let Some(listed) = listed {
+            let slot = |(slot, (count, sum)): (&String, &(usize, f64))| json!({"slot_id": slot, "rewards": count, "reward": sum});
+            let report = json!({
+                "events": listed,
+                "slots": rewards.iter().map(slot).collect::<Vec<_>>(),
+                "joined": joined,
+                "profile_only": profile_only,
+                "without_effect": refused,
+            });
+            say(serde_json::to_string_pretty(&report)?);
+        } else {
+            for (slot, (count, sum)) in rewards {
+                say(format_args!("slot {}: {count} rewards, {sum} in all", printable(&slot)));
+            }
+            say(format_args!(
+                "{events} events: {joined} join a decision, {profile_only} only change a profile, {refused} do nothing"
+            ));
         }
-        say(format_args!(
-            "{events} events: {joined} join a decision, {profile_only} only change a profile, {refused} do nothing"
-        ));
         if refused > 0 {
-            return Err(format!("{refused} of {events} events would do nothing; the lines above say why").into());
+            let file = file.display();
+            return Err(format!("{refused} of {events} events of {file} would do nothing; the output says why").into());
         }
         Ok(())
     }

@@ -203,3 +203,79 @@ fn report_error(why: &(dyn Error + 'static)) -> ExitCode {
     let _ = writeln!(std::io::stderr(), "error: {}", printable(&line.replace('\n', " ")));
     ExitCode::FAILURE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Commands that read nothing that a program would want as JSON, or write JSON anyway, each with the reason. Every
+    /// other command takes `-o json`.
+    const WITHOUT_JSON: &[(&str, &str)] = &[
+        ("serve", "serves; its log is JSON with --log-format json"),
+        ("demo", "shows a screen"),
+        ("slots apply", "changes slots; --check says by its exit code whether it would"),
+        ("slots new", "writes a file to begin with"),
+        ("slots rollback", "changes a slot"),
+        ("slots safe", "changes slots"),
+        ("slots pause", "changes a slot"),
+        ("slots resume", "changes a slot"),
+        ("slots rename", "changes a slot"),
+        ("slots clone", "creates a slot"),
+        ("slots export-learning", "writes a file"),
+        ("slots import-learning", "changes a slot"),
+        ("slots reset-arm", "changes a slot"),
+        ("drafts create", "creates drafts"),
+        ("drafts rollback", "creates a draft"),
+        ("drafts reset", "creates a draft"),
+        ("drafts rename", "creates a draft"),
+        ("drafts approve", "changes a draft"),
+        ("drafts apply", "changes a slot"),
+        ("drafts discard", "changes a draft"),
+        ("privacy export", "writes JSON, one object a line"),
+        ("privacy forget", "changes what is held"),
+        ("backup", "writes a folder"),
+        ("restore", "writes a folder"),
+        ("clock accept", "changes the journal's time"),
+        ("keys create", "creates a key"),
+        ("keys revoke", "changes a key"),
+        ("journal salvage", "writes a folder"),
+        ("journal export", "writes JSON, one object a line, or what --format says"),
+        ("completions", "writes a program of a shell"),
+        ("man", "writes pages"),
+    ];
+
+    /// Names of the commands without subcommands, each with whether it takes `-o json`.
+    fn leaves(command: &clap::Command, path: &str, found: &mut Vec<(String, bool)>) {
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let name = format!("{path} {}", sub.get_name()).trim_start().to_owned();
+            if sub.has_subcommands() {
+                leaves(sub, &name, found);
+                continue;
+            }
+            let output = sub.get_arguments().find(|argument| argument.get_short() == Some('o'));
+            let takes_json = output.is_some_and(|output| {
+                output.get_long() == Some("output")
+                    && output.get_possible_values().iter().any(|value| value.get_name() == "json")
+            });
+            found.push((name, takes_json));
+        }
+    }
+
+    #[test]
+    fn every_command_that_reads_takes_o_json() {
+        let mut found = Vec::new();
+        leaves(&Args::command(), "", &mut found);
+        for (name, takes_json) in &found {
+            let reason = WITHOUT_JSON.iter().find(|(listed, _)| listed == name).map(|(_, reason)| *reason);
+            assert_ne!(
+                *takes_json,
+                reason.is_some(),
+                "`{name}` must take -o json or be listed with a reason: {reason:?}"
+            );
+        }
+        for (listed, _) in WITHOUT_JSON {
+            assert!(found.iter().any(|(name, _)| name == listed), "there is no command `{listed}`");
+        }
+        assert!(found.iter().filter(|(_, takes_json)| *takes_json).count() > 15, "{found:?}");
+    }
+}

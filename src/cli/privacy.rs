@@ -3,10 +3,11 @@
 use std::{io::Write as _, path::PathBuf};
 
 use clap::Subcommand;
+use serde_json::json;
 
-use super::{CommandResult, Target, backup::positions, progress::Meter, say, terminal::printable};
+use super::{CommandResult, ReportFormat, Target, backup::positions, progress::Meter, say, terminal::printable};
 use crate::{
-    client::ClientError,
+    client::{ClientError, ForgottenListing},
     engine::Subject,
     node::{self, Beginning},
     slot::{Actor, ChangeReason},
@@ -73,6 +74,9 @@ struct ForgetSubject {
 
 #[derive(Debug, clap::Args)]
 struct ListForgotten {
+    /// Format of the output.
+    #[arg(short, long, default_value = "table")]
+    output: ReportFormat,
     #[command(flatten)]
     target: Target,
 }
@@ -133,6 +137,15 @@ impl ListForgotten {
     async fn run(self) -> CommandResult {
         let mut client = self.target.connect().await?;
         let listed = client.forgotten_subjects().await?;
+        if matches!(self.output, ReportFormat::Json) {
+            let entry = |entry: &ForgottenListing| {
+                let Subject { id, session_id } = &entry.pseudonym;
+                json!({"time": time_text(entry.at_us), "subject": {"id": id, "session_id": session_id}})
+            };
+            let forgotten: Vec<_> = listed.iter().map(entry).collect();
+            say(serde_json::to_string_pretty(&json!({ "forgotten": forgotten }))?);
+            return Ok(());
+        }
         if listed.is_empty() {
             say(format_args!("no subject was forgotten"));
         }

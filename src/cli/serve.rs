@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{CommandResult, keys, say, say_document};
 use crate::{
-    config::{Address, Config, LogFormat},
+    config::{Address, Config, LogFormat, parse_ratio, standard_collector},
     server::{self, Listeners},
 };
 
@@ -48,6 +48,13 @@ pub(super) struct Serve {
     /// Folder of pages that the simulator wrote (its `run --html FILE`), which the console shows [default: none].
     #[arg(long, value_name = "DIR")]
     simulations: Option<PathBuf>,
+    /// URL of a collector of OpenTelemetry (OTLP over gRPC) that gets the spans of calls, as in `http://127.0.0.1:4317`
+    /// [default: `OTEL_EXPORTER_OTLP_ENDPOINT`, or none]. Only if built with `--features otlp`.
+    #[arg(long, value_name = "URL")]
+    traces_endpoint: Option<String>,
+    /// Probability that a call becomes a span whose caller sends no trace [default: 1].
+    #[arg(long, value_name = "RATIO", value_parser = parse_ratio)]
+    traces_ratio: Option<f64>,
     /// Listen on addresses that other machines reach, although no key is asked for. Everybody who reaches them can then change
     /// and delete every slot.
     #[arg(long)]
@@ -74,6 +81,8 @@ impl Serve {
         config.accept_loss = self.accept_loss;
         config.insecure_public = self.insecure_public;
         config.simulations = self.simulations.or(config.simulations);
+        config.traces.endpoint = self.traces_endpoint.or(config.traces.endpoint).or_else(standard_collector);
+        config.traces.ratio = self.traces_ratio.unwrap_or(config.traces.ratio);
         config.log = self.log.unwrap_or(config.log);
         config.log_format = self.log_format.unwrap_or(config.log_format);
         Ok(config)
@@ -82,6 +91,7 @@ impl Serve {
     pub(super) async fn run(self) -> CommandResult {
         let (print, create_admin_key) = (self.print_config, self.create_admin_key);
         let config = self.config()?;
+        server::check(&config)?;
         let filter = EnvFilter::try_new(&config.log).map_err(|why| {
             format!("the setting `log` is not valid: {why}; write it as info, or slotwise=debug,warn")
         })?;

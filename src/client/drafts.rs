@@ -17,8 +17,8 @@ use crate::{
         enums::decode_enum,
         proto::{
             self, ApplyDraftRequest, ApproveDraftRequest, CreateDraftRequest, DiscardDraftRequest, DraftChange,
-            GetDraftRequest, ListDraftsRequest, PreviewDraftRequest, ResetArmRequest, ResetSlotRequest,
-            RollbackSlotRequest, UpdateSlotRequest, draft_change::Change,
+            GetDraftRequest, ListDraftsRequest, PreviewDraftRequest, RenameSlotRequest, ResetArmRequest,
+            ResetSlotRequest, RollbackSlotRequest, UpdateSlotRequest, draft_change::Change,
         },
     },
 };
@@ -115,6 +115,18 @@ impl Client {
     ) -> Result<SlotDraftSummary, ClientError> {
         let (slot_id, ChangeReason { author, reason, actor: _ }) = (slot.to_owned(), why.clone());
         self.create_draft(Change::Reset(ResetSlotRequest { slot_id, reason, author }), expires_us).await
+    }
+
+    /// Drafts another id for a slot.
+    pub async fn draft_rename(
+        &mut self,
+        (slot, to): (&str, &str),
+        why: &ChangeReason,
+        expires_us: Option<i64>,
+    ) -> Result<SlotDraftSummary, ClientError> {
+        let (slot_id, ChangeReason { author, reason, actor: _ }) = (slot.to_owned(), why.clone());
+        let rename = RenameSlotRequest { slot_id, new_slot_id: to.to_owned(), reason, author };
+        self.create_draft(Change::Rename(rename), expires_us).await
     }
 
     async fn create_draft(&mut self, change: Change, expires_us: Option<i64>) -> Result<SlotDraftSummary, ClientError> {

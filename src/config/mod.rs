@@ -5,6 +5,7 @@ mod incoming;
 mod limits;
 mod profiles;
 mod retention;
+mod traces;
 
 use std::{
     fs, io,
@@ -21,6 +22,7 @@ pub use limits::Limits;
 pub use profiles::ProfileSettings;
 pub use retention::SubjectRetention;
 pub(crate) use retention::micros;
+pub use traces::{TraceSettings, parse_ratio, standard_collector};
 
 use crate::access::SlotPattern;
 
@@ -85,6 +87,8 @@ pub struct Config {
     /// Tokens of an identity provider that are taken beside keys, or `None` for keys alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenSettings>,
+    /// Spans of calls, for a collector of OpenTelemetry.
+    pub traces: TraceSettings,
     /// Listen on addresses that other machines reach, although no key is asked for; only the flag `--insecure-public` sets it.
     #[serde(skip)]
     pub insecure_public: bool,
@@ -135,6 +139,7 @@ impl Default for Config {
             simulations: None,
             tls: None,
             tokens: None,
+            traces: TraceSettings::default(),
             cors_origins: Vec::new(),
             bulk_slots: Vec::new(),
             insecure_public: false,
@@ -293,6 +298,7 @@ mod tests {
             ("[limits]\nconnections = 0", "must be at least 1"),
             ("[limits]\nstreams_per_connection = 0", "must be at least 1"),
             ("[limits]\nbytes_in_flight = 0", "must be at least 1"),
+            ("[traces]\nratio = 2", "2 is no ratio; write a number from 0 to 1"),
         ] {
             let why = read(text).unwrap_err().to_string();
             assert!(why.contains(words) && !why.contains('\n'), "{text}: {why}");

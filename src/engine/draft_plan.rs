@@ -99,7 +99,13 @@ pub fn plan_draft(
             check_approved(draft, now_us)?;
             let made = plan_unapproved(state, slot, change, &why_of_revision(draft, why))?;
             let revision = now.revision_number() + u64::from(made.is_some());
-            Ok(made.into_iter().chain([event(number, DraftStep::Applied(revision))]).collect())
+            let mut applied =
+                DraftEvent { slot: slot.clone(), number, step: DraftStep::Applied(revision), why: why.clone() };
+            // A slot that gets another id has its draft under that one.
+            if let Some(Body::SlotRenamed { to, .. }) = &made {
+                applied.slot.clone_from(to);
+            }
+            Ok(made.into_iter().chain([Body::Draft(Box::new(applied))]).collect())
         }
         DraftRequest::Discard(number) => {
             let draft = found(number)?;

@@ -1,7 +1,7 @@
 //! Planning of an import: from a part of it to an event, or to the reason why it cannot be.
 
 use super::{
-    change::ChangeError,
+    change::{ChangeError, check_approval},
     event::Body,
     imported::{ImportProgress, ImportedPart},
     state::State,
@@ -58,7 +58,10 @@ pub fn plan_import(state: &State, now_us: i64, part: ImportedPart) -> Result<Opt
         let message = format!("would make more than {LEARNED_ARMS_MAX} arms that the slot has ever learned of");
         return fail("observations".into(), message);
     }
-    Ok(Some(Body::Imported(Box::new(part))))
+    let (slot, why) = (part.slot.clone(), part.why.clone());
+    let body = Body::Imported(Box::new(part));
+    check_approval(state, &slot, &body, &why)?;
+    Ok(Some(body))
 }
 
 impl State {

@@ -169,8 +169,13 @@ impl Node {
     }
 
     /// The decision with the ids of its subject, where the table knows them.
-    pub(super) fn with_names(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
+    fn with_names(&self, decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
         self.subjects.settle();
+        self.with_settled_names(decided)
+    }
+
+    /// The decision with the ids of its subject, where the table knew them when its writer was last waited for.
+    pub(super) fn with_settled_names(&self, mut decided: Arc<DecisionRecord>) -> Arc<DecisionRecord> {
         let named = self.subjects.names(&decided.subject);
         Arc::make_mut(&mut decided).subject = named;
         decided

@@ -20,8 +20,9 @@ use crate::{
 pub const NEWEST_MAX: usize = 100;
 /// Number of positions that a look reads back at most: some tens of milliseconds.
 const LOOK_BACK: u64 = 200_000;
-/// Greatest number of slots whose decisions are kept.
-const SLOTS_MAX: usize = 32;
+/// Greatest number of slots whose decisions are kept: more than the streams that the console may have open, because a slot that
+/// is looked at and not kept is read from the journal's past each time. About 100 kB each.
+const SLOTS_MAX: usize = 128;
 /// Number of shown arms of a slot's kept decisions beyond which older decisions go.
 const SHOWN_MAX: usize = 20_000;
 
@@ -115,8 +116,9 @@ impl Node {
                 let slot = watched.look(&self.folder, view, self.subjects.mask())?;
                 slot.decisions.iter().take(count).cloned().collect()
             };
+            self.subjects.settle();
             let named = |(at_us, decided): (i64, Arc<DecisionRecord>)| {
-                let mut decided = self.with_names(decided);
+                let mut decided = self.with_settled_names(decided);
                 if decided.slot != view.definition.id {
                     // The slot was renamed since.
                     Arc::make_mut(&mut decided).slot = view.definition.id.clone();

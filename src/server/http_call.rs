@@ -23,7 +23,7 @@ use super::{
 use crate::{
     access::Caller,
     slot::limits::MESSAGE_BYTES_MAX,
-    wire::{SIMULATED, too_much},
+    wire::{CallSlot, SIMULATED, too_much},
 };
 
 /// Headers of a request that its call takes over.
@@ -125,6 +125,9 @@ impl HttpCall {
         extensions.insert(TcpConnectInfo { local_addr: None, remote_addr: Some(self.peer) });
         if let Some(caller) = self.parts.extensions.get::<Arc<Caller>>() {
             extensions.insert(Arc::clone(caller));
+        }
+        if let Some(slot) = self.parts.extensions.get::<CallSlot>() {
+            extensions.insert(slot.clone());
         }
         extensions
     }

@@ -7,6 +7,7 @@ mod connections;
 mod console;
 mod descriptors;
 mod features;
+mod health;
 mod http_call;
 mod incoming;
 mod json;
@@ -28,22 +29,19 @@ use tonic::{
     service::Routes,
     transport::{Server, server::Router as GrpcRouter},
 };
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::{Health, HealthServer},
-    server::HealthReporter,
-};
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::layer::util::{Identity, Stack};
 
 use access::{AccessControl, AccessLayer};
 use calls::CallLimits;
 use connections::{DeadlineRenewal, Incoming};
 pub(crate) use descriptors::raise_descriptor_limit;
+use health::ServiceHealth;
 use http_call::HttpCalls;
 use ports::PortServers;
 pub use tls::TlsError;
 use tls::TlsSource;
-use trace::TraceLayer;
+use trace::{SpanExport, TraceLayer};
 
 use crate::{
     access::KeyStore,
@@ -76,18 +74,6 @@ macro_rules! bounded {
 /// Layers around the services of the gRPC port: the trace, admission, then the limits.
 type Layers = Stack<CallLimits, Stack<AccessLayer, Stack<TraceLayer, Identity>>>;
 
-/// Services that answer while the disk is full, including the service as a whole ("").
-const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
-/// Services that do not answer while the disk is full.
-const WRITERS: [&str; 6] = [
-    "slotwise.v1.DraftService",
-    "slotwise.v1.EventService",
-    "slotwise.v1.FeedbackService",
-    "slotwise.v1.PrivacyService",
-    "slotwise.v1.ImportService",
-    "slotwise.v1.SlotService",
-];
-
 /// Reason why a server could not start, or had failed when it stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -119,6 +105,9 @@ pub enum ServeError {
     /// The keys or the settings of tokens cannot be read.
     #[error("{0}")]
     Access(String),
+    /// The spans of calls cannot be exported.
+    #[error("{0}")]
+    Traces(String),
     /// The node cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -230,6 +219,7 @@ pub async fn run(
     .map_err(ServeError::Access)?;
     listeners.check_reach(config, &access)?;
     let tls = config.tls.as_ref().map(TlsSource::new).transpose()?;
+    let spans = SpanExport::open(&config.traces).map_err(ServeError::Traces)?;
     let tasks = TaskTracker::new();
     // The health service reports at once that `stop` was cancelled. The server itself stops when `closing` is
     // cancelled.
@@ -239,8 +229,8 @@ pub async fn run(
     let health = ServiceHealth(reporter);
     health.report(false, false).await;
     let calls = CallLimits::new(config.limits.calls, config.limits.reads, config.limits.bytes_in_flight);
-    let admission = (AccessLayer(access.clone()), calls.clone());
-    let router = grpc_router(&config.limits, admission, health_service, &api)?;
+    let layers = (TraceLayer(spans.clone()), AccessLayer(access.clone()), calls.clone());
+    let router = grpc_router(&config.limits, layers, health_service, &api)?;
     let http_calls = HttpCalls::new(calls.clone(), config.limits.call_timeout);
     let json = json::routes(api_services(&api), http_calls.clone()).map_err(ServeError::Internal)?;
     let flags = ofrep::routes(api.clone(), http_calls.clone(), config.bulk_slots.clone());
@@ -251,7 +241,7 @@ pub async fn run(
     let keys = KeyStore::new(&config.data);
     let console = console::routes(api.clone(), access.clone(), keys, config);
     let web_pages = web::WebPages { pages, grpc_web: web::grpc_web(api_services(&api), &calls), console };
-    let http_router = web::around(web_pages, &access, config);
+    let http_router = web::around(web_pages, &access, config, TraceLayer(spans.clone()));
     tasks.spawn(access.follow(closing.child_token()));
     tasks.spawn(api.clone().apply_scheduled_drafts(closing.child_token()));
     if let Some(tls) = &tls {
@@ -280,44 +270,22 @@ pub async fn run(
         tokio::time::sleep(config.shutdown_delay).await;
     }
     let served = servers.stop().await;
-    save(&node).await?;
+    // A collector that does not answer must not hold up what has to be saved.
+    let (saved, flushed) = tokio::join!(save(&node), tasks_blocking(move || spans.flush()));
+    saved?;
+    flushed.map_err(|why| ServeError::Internal(why.to_string()))?;
     served
 }
 
-/// Health of the services, as the health service reports it.
-struct ServiceHealth(HealthReporter);
-
-impl ServiceHealth {
-    /// Reports whether the services that answer while the disk is full serve, and whether the others do.
-    async fn report(&self, readers: bool, writers: bool) {
-        for (services, serves) in [(&READERS[..], readers), (&WRITERS[..], writers)] {
-            let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
-            for service in services {
-                self.0.set_service_status(*service, status).await;
-            }
-        }
-    }
-
-    /// Reports each change of what the node can write, until `stop` is cancelled.
-    async fn follow(&self, node: &Node, stop: &CancellationToken) {
-        let (mut failure, mut full) = (node.failure(), node.full());
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                // The senders live as long as the node, which the caller holds.
-                changed = failure.changed() => drop(changed),
-                changed = full.changed() => drop(changed),
-            }
-            let (failed, full) = (failure.borrow_and_update().is_some(), *full.borrow_and_update());
-            self.report(!failed, !failed && !full).await;
-        }
-    }
+/// Checks the settings that only some builds of the program can follow.
+pub fn check(config: &Config) -> Result<(), ServeError> {
+    SpanExport::check(&config.traces).map_err(ServeError::Traces)
 }
 
 /// Returns the services of the gRPC port.
 fn grpc_router<H: Health>(
     limits: &Limits,
-    (access, calls): (AccessLayer, CallLimits),
+    layers: (TraceLayer, AccessLayer, CallLimits),
     health: HealthServer<H>,
     api: &Api,
 ) -> Result<GrpcRouter<Layers>, ServeError> {
@@ -327,7 +295,7 @@ fn grpc_router<H: Health>(
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let internal = |why: tonic_reflection::server::Error| ServeError::Internal(why.to_string());
-    Ok(builder(limits, access, calls)
+    Ok(builder(limits, layers)
         .add_routes(api_services(api))
         .add_service(health)
         .add_service(reflection().build_v1().map_err(internal)?)
@@ -367,14 +335,14 @@ async fn save(node: &Arc<Node>) -> Result<(), ServeError> {
 }
 
 /// A gRPC server with the limits on calls and connections.
-fn builder(limits: &Limits, access: AccessLayer, calls: CallLimits) -> Server<Layers> {
+fn builder(limits: &Limits, (trace, access, calls): (TraceLayer, AccessLayer, CallLimits)) -> Server<Layers> {
     Server::builder()
         .max_concurrent_streams(limits.streams_per_connection)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
         .http2_keepalive_interval(Some(limits.keepalive))
         .http2_keepalive_timeout(Some(limits.keepalive))
         .timeout(limits.call_timeout)
-        .layer(TraceLayer)
+        .layer(trace)
         .layer(access)
         .layer(calls)
 }

@@ -86,6 +86,7 @@ pub(super) fn around(
     WebPages { pages, grpc_web, console }: WebPages,
     access: &AccessControl,
     config: &Config,
+    trace: TraceLayer,
 ) -> Router {
     let check = HostCheck { access: access.clone(), insecure_public: config.insecure_public };
     let pages = pages.layer(RequestDecompressionLayer::new().gzip(true));
@@ -102,7 +103,7 @@ pub(super) fn around(
         .layer(cors(access.clone(), config.cors_origins.clone()))
         .layer(from_fn(incoming::answer_handshake))
         .layer(from_fn_with_state(check, check_host))
-        .layer(TraceLayer)
+        .layer(trace)
 }
 
 fn cors(access: AccessControl, origins: Vec<String>) -> CorsLayer {

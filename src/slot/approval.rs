@@ -16,6 +16,12 @@ pub const AVAILABILITY_CHANGE: &str = "availability";
 /// Name of the change that forgets what was learned.
 pub const RESET_CHANGE: &str = "reset";
 
+/// Name of the change that gives a slot another id.
+pub const RENAME_CHANGE: &str = "rename";
+
+/// Name of the change that teaches a slot what it did not see itself: a log, or what another slot learned.
+pub const IMPORT_CHANGE: &str = "import";
+
 /// Name of the change that deletes a slot.
 pub const DELETE_CHANGE: &str = "delete";
 
@@ -28,7 +34,7 @@ pub const EMERGENCY_CHANGES: [&str; 3] = [AVAILABILITY_CHANGE, "controls.safe_ch
 /// Demand of a slot that a second person approves changes. *Persisted.*
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Approval {
-    /// Changes that need approval: paths of fields, `reset` and `delete`. Empty stands for every change.
+    /// Changes that need approval: paths of fields, `reset`, `rename`, `import` and `delete`. Empty stands for every change.
     pub changes: Vec<String>,
     /// Time after which a draft expires, microseconds.
     pub draft_lifetime_us: Option<i64>,
@@ -69,7 +75,7 @@ impl Approval {
             if !known.contains(&named.as_str()) {
                 let near = suggestion(named, known.iter().copied());
                 let message = format!(
-                    "'{}' is no change; give fields of the slot such as goal, rules or controls.floor, or reset, or delete{near}",
+                    "'{}' is no change; give fields of the slot such as goal, rules or controls.floor, or reset, rename, import or delete{near}",
                     shorten(named)
                 );
                 return Err(FieldError::new(field(), message));
@@ -91,7 +97,7 @@ fn known_changes() -> Vec<&'static str> {
     let mut known: Vec<&str> = Vec::new();
     // A comparison of two definitions lists each field once, equal or not.
     compare(&Definition::empty(), &Definition::empty(), |name, _| known.push(name));
-    known.extend(["controls", RESET_CHANGE, DELETE_CHANGE]);
+    known.extend(["controls", RESET_CHANGE, RENAME_CHANGE, IMPORT_CHANGE, DELETE_CHANGE]);
     known
 }
 
@@ -234,7 +240,11 @@ mod tests {
 
     #[test]
     fn a_demand_names_known_changes_once() {
-        assert!(approval(&["goal", "rules", "controls.floor", "reset", "delete", "arms"]).check().is_ok());
+        assert!(
+            approval(&["goal", "rules", "controls.floor", "reset", "rename", "import", "delete", "arms"])
+                .check()
+                .is_ok()
+        );
         for (wrong, words) in [
             (approval(&["goals"]), "did you mean 'goal'"),
             (approval(&["goal", "goal"]), "twice"),

@@ -37,7 +37,8 @@ mod rule;
 mod size;
 
 pub use approval::{
-    APPROVAL_CHANGE, AVAILABILITY_CHANGE, Approval, DELETE_CHANGE, EMERGENCY_CHANGES, RESET_CHANGE, changes_between,
+    APPROVAL_CHANGE, AVAILABILITY_CHANGE, Approval, DELETE_CHANGE, EMERGENCY_CHANGES, IMPORT_CHANGE, RENAME_CHANGE,
+    RESET_CHANGE, changes_between,
 };
 pub use arm::{Arm, Payload, Schedule, Unavailable};
 pub use controls::{

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tonic::{Request, Status, metadata::MetadataMap};
 
-use super::{error, simulated::CallerKind};
+use super::{call_slot::CallSlot, error, simulated::CallerKind};
 use crate::{
     access::{Caller, Role},
     engine::{self, Change},
@@ -23,21 +23,25 @@ use crate::{
 pub(super) struct CallAccess {
     kind: CallerKind,
     caller: Option<Arc<Caller>>,
+    /// Place for the call's slot, or `None` if nobody asks for it.
+    slot: Option<CallSlot>,
 }
 
 impl CallAccess {
     /// Returns the access of a call.
     pub(super) fn of<T>(request: &Request<T>) -> Self {
-        Self::new(request.metadata(), request.extensions().get::<Arc<Caller>>().cloned())
+        let extensions = request.extensions();
+        let access = Self::new(request.metadata(), extensions.get::<Arc<Caller>>().cloned());
+        Self { slot: extensions.get::<CallSlot>().cloned(), ..access }
     }
 
     /// Returns the access of the service itself, when it does later what somebody was allowed to ask for.
     pub(super) fn of_service() -> Self {
-        Self { kind: CallerKind::Real, caller: None }
+        Self { kind: CallerKind::Real, caller: None, slot: None }
     }
 
     fn new(metadata: &MetadataMap, caller: Option<Arc<Caller>>) -> Self {
-        Self { kind: CallerKind::from_metadata(metadata), caller }
+        Self { kind: CallerKind::from_metadata(metadata), caller, slot: None }
     }
 
     /// Kind of the call's shoppers.
@@ -70,6 +74,9 @@ impl CallAccess {
     /// Checks that the caller may reach a slot.
     pub(super) fn check_slot(&self, slot: &SlotId) -> Result<(), Status> {
         self.check_current()?;
+        if let Some(place) = &self.slot {
+            place.note(slot.as_str());
+        }
         match &self.caller {
             Some(caller) if !caller.reaches(slot.as_str()) => {
                 Err(error::slot_out_of_reach(caller.principal(), slot.as_str()))

@@ -20,6 +20,7 @@ mod access;
 mod actor;
 mod arms;
 mod by_request;
+mod call_slot;
 mod codec;
 mod compare;
 pub(crate) mod controls;
@@ -63,6 +64,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::Status;
 
 pub(crate) use actor::{give_request_id, set_request_id};
+pub(crate) use call_slot::CallSlot;
 pub use codec::MessageCodec;
 pub use difference::{FieldDifference, differences};
 pub(crate) use error::{forbidden, not_confirmed, quota, role_missing, too_much, unauthenticated};

@@ -377,6 +377,13 @@ test("a change is sent for approval, approved by another person and applied", as
     await ann.getByRole("button", { name: "Send for approval" }).click();
     await ann.getByText("It waits for somebody else to approve it").waitFor();
     await bob.goto(`${base}/drafts`);
+    for (const width of [360, 1280]) {
+      await bob.setViewportSize({ width, height: 900 });
+      const over = await bob.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      assert.ok(over <= 0, `a page with drafts is ${over} px too wide at ${width}`);
+      const found = await new AxeBuilder({ page: bob }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
+      assert.deepEqual(found.violations.map(({ id, nodes }) => `${id} ${nodes[0].target}`), []);
+    }
     await bob.getByRole("link", { name: "offers, draft 1" }).click();
     await bob.getByText("What it would have done").waitFor();
     await bob.getByLabel("Why").fill("looks right");

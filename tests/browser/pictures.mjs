@@ -107,15 +107,51 @@ async function compare(page) {
 const browser = await startBrowser();
 const visitor = await browser.newPage();
 await signIn(visitor);
-for (const [name, kind, days] of [["ben", "editor", "90"], ["vera", "viewer", ""], ["shop backend", "program", "365"]]) {
+const keys = { anna: key };
+const made = [["ben", "editor", "90"], ["carla", "approver", "90"], ["vera", "viewer", ""], ["shop backend", "program", "365"]];
+for (const [name, kind, days] of made) {
   await visitor.goto(`${base}/keys`);
   await visitor.getByLabel("Name").fill(name);
   await visitor.getByLabel("For", { exact: true }).selectOption(kind);
   await visitor.getByLabel("Expires").selectOption(days);
   await visitor.getByRole("button", { name: "Create the key" }).click();
-  await visitor.locator("code.key").waitFor();
+  keys[name] = await visitor.locator("code.key").textContent();
 }
 await visitor.close();
+await new Promise((resolve) => setTimeout(resolve, 600));
+
+// Drafts in every state, with short and long texts.
+async function callAs(name, method, body) {
+  const headers = { "content-type": "application/json", authorization: `Bearer ${keys[name]}` };
+  const answer = await fetch(`${base}/v1/${method}`, { method: "POST", headers, body: JSON.stringify(body) });
+  if (!answer.ok) throw new Error(`${method}: ${await answer.text()}`);
+  return answer.json();
+}
+const update = (slotId, controls, paths, why) =>
+  ({ update: { slot: { slotId, controls }, updateMask: paths.join(), reason: why } });
+async function draft(name, of) {
+  return (await callAs(name, "CreateDraft", { change: of })).draft.draftId;
+}
+const slotId = "basket-offers";
+const demand = { approval: { changes: ["rules", "goal", "reset", "controls.floor", "controls.holdout", "controls.half_life"] } };
+await callAs("anna", "UpdateSlot", { slot: { slotId, controls: demand }, updateMask: "controls.approval", reason: "four eyes", author: "anna" });
+const applied = await draft("ben", update(slotId, { floor: 0.04 }, ["controls.floor"], "new arms starve"));
+const stale = await draft("ben", update(slotId, { holdout: 0.05 }, ["controls.holdout"], "less is enough to compare with"));
+await callAs("carla", "ApproveDraft", { slotId, draftId: applied, reason: "looks right" });
+await callAs("ben", "ApplyDraft", { slotId, draftId: applied });
+const sale = "For the sale week. The discount team asked for it on Monday, the numbers of last year speak for it, and it is taken back on the first of December.";
+const open = await draft("ben", update(slotId, { floor: 0.08, halfLife: "604800s", holdout: 0.05 }, ["controls.floor", "controls.halfLife", "controls.holdout"], sale));
+const approved = await draft("ben", update(slotId, { floor: 0.05 }, ["controls.floor"], "a little wider"));
+await callAs("carla", "ApproveDraft", { slotId, draftId: approved, reason: "as discussed" });
+const scheduled = await draft("ben", update(slotId, { holdout: 0.15 }, ["controls.holdout"], "measure the campaign"));
+await callAs("carla", "ApproveDraft", { slotId, draftId: scheduled, reason: "ok" });
+await callAs("ben", "ApplyDraft", { slotId, draftId: scheduled, applyTime: new Date(Date.now() + 2 * 86_400_000).toISOString() });
+const discarded = await draft("ben", update(slotId, { floor: 0.2 }, ["controls.floor"], "a slip of the finger"));
+await callAs("ben", "DiscardDraft", { slotId, draftId: discarded, reason: "not this much" });
+await draft("anna", { resetArm: { slotId, armId: "ten-percent-off", reason: "it was priced wrong for a day" } });
+await draft("anna", { rename: { slotId: "home-teaser", newSlotId: "home-page-teaser-above-the-fold", reason: "one name in all systems" } });
+const draftPages = [open, approved, scheduled, stale, applied, discarded].map((number) => `/slots/${slotId}/drafts/${number}`);
+paths.push("/drafts", "/drafts?ended=on", ...draftPages, "/slots/home-teaser/drafts/1");
 for (const [width, colorScheme] of [[360, "light"], [1280, "light"], [1280, "dark"]]) {
   const context = await browser.newContext({ viewport: { width, height: 900 }, colorScheme });
   const page = await context.newPage();

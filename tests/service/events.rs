@@ -285,6 +285,16 @@ async fn a_file_of_events_is_checked_line_by_line() {
     assert!(text.contains("slot page: 1 rewards, 1 in all"), "{text}");
     assert!(text.contains("4 events: 1 join a decision, 1 only change a profile, 2 do nothing"), "{text}");
     assert!(text.contains("line 3: not an event: ") && text.contains("line 4: purchase unmatched: "), "{text}");
+    let output = tokio::task::block_in_place(|| {
+        program().args(["events", "check", "-o", "json", "--target", &server.address]).arg(&file).output().unwrap()
+    });
+    assert_eq!(output.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let statuses: Vec<_> = report["events"].as_array().unwrap().iter().map(|event| &event["status"]).collect();
+    assert_eq!(statuses, ["accepted", "accepted", "malformed", "unmatched"], "{report}");
+    assert_eq!((&report["events"][3]["line"], &report["without_effect"]), (&4.into(), &2.into()), "{report}");
+    assert_eq!(report["events"][0]["rewards"][0]["arm_id"], "boots", "{report}");
+    assert_eq!(report["slots"][0]["slot_id"], "page", "{report}");
     assert!(earned(&mut client, "page").await.abs() < 1e-9, "nothing was recorded");
     fs::write(&file, lines[0]).unwrap();
     assert!(tokio::task::block_in_place(|| run(&server.address, &file)).status.success());

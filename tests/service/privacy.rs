@@ -56,6 +56,10 @@ async fn a_subject_reads_what_is_held_of_it_and_is_forgotten() {
     assert!(!done && why.contains("nothing is held of this subject"), "{why}");
     let (done, listed, _) = run(&["privacy", "list"]);
     assert!(done && listed.contains("subject ~") && !listed.contains("ann"), "{listed}");
+    let (done, listed, _) = run(&["privacy", "list", "-o", "json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let pseudonym = listed["forgotten"][0]["subject"]["id"].as_str().unwrap();
+    assert!(done && pseudonym.starts_with('~') && listed["forgotten"].as_array().unwrap().len() == 1, "{listed}");
     let (done, lines, _) = run(&["privacy", "export", "--subject", "bob"]);
     assert!(done && lines.lines().count() == 1, "{lines}");
     assert!(!run(&["privacy", "forget"]).0, "a subject is needed");

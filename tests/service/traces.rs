@@ -45,16 +45,51 @@ async fn calls_of_a_trace_are_logged_with_its_id_on_both_ports() {
             let span = &line["span"];
             assert_eq!(span["parent_id"], "00f067aa0ba902b7", "{line}");
             let (trace, path) = (span["trace_id"].as_str().unwrap(), span["path"].as_str().unwrap());
-            format!("{} {path} {} {}", &trace[..1], line["fields"]["status"], line["fields"]["grpc"])
+            let fields = &line["fields"];
+            format!("{} {path} {} {} {}", &trace[..1], fields["status"], fields["grpc"], fields["slot"])
         })
         .collect();
     assert_eq!(
         called,
         [
-            "a /v1/Decide 200 null",
-            "b /slotwise.v1.DecisionService/Decide 200 null",
-            "c /slotwise.v1.DecisionService/Decide 200 \"5\"",
+            "a /v1/Decide 200 null \"offers\"",
+            "b /slotwise.v1.DecisionService/Decide 200 null \"offers\"",
+            "c /slotwise.v1.DecisionService/Decide 200 5 \"nowhere\"",
         ],
         "{log}"
     );
+}
+
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn a_program_without_opentelemetry_refuses_to_send_traces() {
+    for print in [&["--print-config"][..], &[]] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = serve_command(folder.path());
+        command.args(["--traces-endpoint", "http://127.0.0.1:4317"]).args(print);
+        let output = command.output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.lines().count() == 1 && error.contains("--features otlp"), "{error}");
+    }
+}
+
+#[cfg(feature = "otlp")]
+#[test]
+fn the_standard_variables_name_the_collector() {
+    for (variables, endpoint) in [
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")][..], Some("http://collector:4317")),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"), ("OTEL_SDK_DISABLED", "true")], None),
+        (
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"), ("SLOTWISE_TRACES_ENDPOINT", "http://own:1")],
+            Some("http://own:1"),
+        ),
+        (&[], None),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = serve_command(folder.path());
+        let output = command.arg("--print-config").envs(variables.iter().copied()).output().unwrap();
+        let printed: toml::Table = toml::from_str(std::str::from_utf8(&output.stdout).unwrap()).unwrap();
+        assert_eq!(printed["traces"].get("endpoint").and_then(toml::Value::as_str), endpoint, "{variables:?}");
+    }
 }

@@ -103,6 +103,7 @@ fn the_reference_of_the_configuration_is_the_program_s_own() {
         ("`[limits]`", "src/config/limits.rs", "pub struct Limits"),
         ("`[incoming.segment]` and `[incoming.cloudevents]`", "src/config/incoming.rs", "pub struct EventMapping"),
         ("`[profiles]`", "src/config/profiles.rs", "pub struct ProfileSettings"),
+        ("`[traces]`", "src/config/traces.rs", "pub struct TraceSettings"),
     ] {
         write!(page, "\n## {heading}\n\n| key | meaning |\n| --- | --- |\n").unwrap();
         let text = source(path);

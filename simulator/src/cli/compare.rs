@@ -8,10 +8,11 @@ use std::{
 };
 
 use clap::Args;
+use serde_json::json;
 use slotwise::cli::terminal::fit;
 use toml::Table;
 
-use super::scenario::{CommandError, RunFlags};
+use super::scenario::{CommandError, RunFlags, print_json};
 use crate::{
     report::show,
     scenario::{PolicySpec, ShopCalls},
@@ -30,6 +31,9 @@ pub(super) struct Compare {
     on: String,
     #[command(flatten)]
     how: RunFlags,
+    /// Print one JSON object, the report that `run --json` writes.
+    #[arg(long)]
+    json: bool,
 }
 
 const COMPARE_HELP: &str = "\
@@ -49,6 +53,10 @@ impl Compare {
             policies.push(PolicySpec { name, slot: slot(file)?, shop: ShopCalls::default(), skip: false });
         }
         let loaded = self.how.load(&self.on)?.comparing(policies)?;
+        if self.json {
+            print_json(out, &self.how.run(&loaded)?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let _ = writeln!(out, "seed {}", self.how.seed(&loaded));
         let report = self.how.run(&loaded)?;
         let _ = writeln!(out, "{}", fit(&show::text(&report)));
@@ -82,6 +90,9 @@ pub(super) struct Sweep {
     over: String,
     #[command(flatten)]
     how: RunFlags,
+    /// Print one JSON object: the key, and for each value the report that `run --json` writes.
+    #[arg(long)]
+    json: bool,
 }
 
 const SWEEP_HELP: &str = "\
@@ -103,10 +114,17 @@ impl Sweep {
             let why = "has no values; write --over key=v1,v2,...".to_owned();
             return Err(crate::scenario::ScenarioError::Set { given: self.over.clone(), why }.into());
         }
-        let _ = writeln!(out, "seed {}", self.how.seed(&loaded[0].1));
+        if !self.json {
+            let _ = writeln!(out, "seed {}", self.how.seed(&loaded[0].1));
+        }
         let mut runs = Vec::new();
         for (value, loaded) in loaded {
             runs.push(((*value).to_owned(), self.how.run(&loaded)?));
+        }
+        if self.json {
+            let runs: Vec<_> = runs.iter().map(|(value, report)| json!({"value": value, "report": report})).collect();
+            print_json(out, &json!({"over": key, "runs": runs}))?;
+            return Ok(ExitCode::SUCCESS);
         }
         let _ = writeln!(out, "{}", fit(&show::sweep(key, &runs)));
         Ok(ExitCode::SUCCESS)

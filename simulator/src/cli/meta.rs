@@ -3,6 +3,7 @@
 use std::{error::Error, io::Write, num::NonZeroU64, path::PathBuf, process::ExitCode};
 
 use clap::Args;
+use serde_json::json;
 use slotwise::cli::terminal::fit;
 
 use super::LearningFlags;
@@ -30,6 +31,9 @@ pub(super) struct Meta {
     snapshot_every: NonZeroU64,
     #[command(flatten)]
     learning: LearningFlags,
+    /// Print one JSON object: dataset, seed, equal, and the same sentence as without this flag.
+    #[arg(long)]
+    json: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -52,16 +56,18 @@ impl Meta {
             ..ReplayOptions::default()
         };
         let (name, seed) = (dataset.name(), self.seed);
+        let comparison = meta(&options, &dataset, self.snapshot_every, &mut ReplayProgressBar::new(1))?;
+        let (is_equal, sentence) = match &comparison {
+            RunComparison::Equal(equal) => (true, equal.to_string()),
+            RunComparison::Differs(difference) => (false, difference.to_string()),
+        };
+        let text = if self.json {
+            json!({"dataset": name, "seed": seed, "equal": is_equal, "sentence": sentence}).to_string()
+        } else {
+            fit(&format!("{name}, seed {seed}, twice: {sentence}")).into_owned()
+        };
         // A closed pipe is not an error of this program.
-        Ok(match meta(&options, &dataset, self.snapshot_every, &mut ReplayProgressBar::new(1))? {
-            RunComparison::Equal(equal) => {
-                let _ = writeln!(out, "{}", fit(&format!("{name}, seed {seed}, twice: {equal}")));
-                ExitCode::SUCCESS
-            }
-            RunComparison::Differs(difference) => {
-                let _ = writeln!(out, "{}", fit(&format!("{name}, seed {seed}, twice: {difference}")));
-                ExitCode::FAILURE
-            }
-        })
+        let _ = writeln!(out, "{text}");
+        Ok(if is_equal { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

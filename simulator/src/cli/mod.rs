@@ -62,7 +62,7 @@ enum SimulatorCommand {
     /// its checks are tested.
     Run(scenario::RunScenario),
     /// List the shipped scenarios.
-    List,
+    List(scenario::ListScenarios),
     /// Describe a scenario: its subject, its truth, and its checks.
     Explain(scenario::ExplainScenario),
     /// Write a commented scenario to begin with.
@@ -222,7 +222,7 @@ pub fn main() -> ExitCode {
     };
     let (done, error_code) = match cli.command {
         SimulatorCommand::Run(run) => scenario(run.run(&mut out)),
-        SimulatorCommand::List => scenario(scenario::list(&mut out)),
+        SimulatorCommand::List(list) => scenario(list.run(&mut out)),
         SimulatorCommand::Explain(explain) => scenario(explain.run(&mut out)),
         SimulatorCommand::New(new) => scenario(new.run(&mut out)),
         SimulatorCommand::Compare(compare) => scenario(compare.run(&mut out)),
@@ -273,5 +273,21 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         assert!(check(&mut command) > 10);
+    }
+
+    /// Commands that read nothing, each with the reason. Every other command takes `--json`.
+    const WITHOUT_JSON: &[(&str, &str)] = &[("new", "writes a file"), ("import", "changes a slot")];
+
+    #[test]
+    fn every_command_that_reads_takes_json() {
+        let command = Cli::command();
+        let mut listed: Vec<&str> = Vec::new();
+        for sub in command.get_subcommands() {
+            let takes_json = sub.get_arguments().any(|argument| argument.get_long() == Some("json"));
+            let reason = WITHOUT_JSON.iter().find(|(name, _)| *name == sub.get_name()).map(|(_, reason)| *reason);
+            assert_ne!(takes_json, reason.is_some(), "{}: {reason:?}", sub.get_name());
+            listed.extend(reason.map(|_| sub.get_name()));
+        }
+        assert_eq!(listed.len(), WITHOUT_JSON.len(), "every listed command is there: {listed:?}");
     }
 }

@@ -11,6 +11,8 @@ use std::{
 };
 
 use clap::Args;
+use serde::Serialize;
+use serde_json::json;
 use slotwise::cli::terminal::{entry, fit};
 
 use super::{COULD_NOT_RUN, against::Against};
@@ -222,14 +224,39 @@ fn write(file: &Path, text: &str) -> Result<(), CommandError> {
     fs::write(file, text).map_err(|why| CommandError::Write { file: file.to_owned(), why })
 }
 
-/// Lists the shipped scenarios.
-pub(super) fn list(out: &mut impl Write) -> Result<ExitCode, CommandError> {
-    let width = shipped::names().map(str::len).max().unwrap_or(0);
-    for name in shipped::names() {
-        let loaded = load(name, &Changes::default())?;
-        let _ = writeln!(out, "{}", entry(name, width, &loaded.scenario.title));
+/// Flags of `list`.
+#[derive(Debug, Args)]
+pub(super) struct ListScenarios {
+    /// Print one JSON object: scenarios, each with its name and its title.
+    #[arg(long)]
+    json: bool,
+}
+
+impl ListScenarios {
+    pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
+        let width = shipped::names().map(str::len).max().unwrap_or(0);
+        let mut listed = Vec::new();
+        for name in shipped::names() {
+            let title = load(name, &Changes::default())?.scenario.title;
+            if self.json {
+                listed.push(json!({"name": name, "title": title}));
+            } else {
+                let _ = writeln!(out, "{}", entry(name, width, &title));
+            }
+        }
+        if self.json {
+            print_json(out, &json!({ "scenarios": listed }))?;
+        }
+        Ok(ExitCode::SUCCESS)
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a value as JSON.
+pub(super) fn print_json(out: &mut impl Write, value: &impl Serialize) -> Result<(), CommandError> {
+    let text = serde_json::to_string_pretty(value).map_err(|why| CommandError::Other(why.into()))?;
+    // A closed pipe is not an error of this program.
+    let _ = writeln!(out, "{text}");
+    Ok(())
 }
 
 /// Flags of `explain`.
@@ -242,11 +269,18 @@ pub(super) struct ExplainScenario {
     /// Print the scenario itself as TOML, after --small, --set and extends.
     #[arg(long)]
     toml: bool,
+    /// Print the scenario itself as JSON, with the keys of the TOML.
+    #[arg(long, conflicts_with = "toml")]
+    json: bool,
 }
 
 impl ExplainScenario {
     pub(super) fn run(self, out: &mut impl Write) -> Result<ExitCode, CommandError> {
         let loaded = self.how.load(&self.scenario)?;
+        if self.json {
+            print_json(out, &loaded.scenario)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let text = if self.toml {
             toml::to_string_pretty(&loaded.scenario).map_err(|why| CommandError::Other(why.into()))?
         } else {

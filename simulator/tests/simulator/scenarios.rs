@@ -8,6 +8,7 @@ use std::{
     process::Command,
 };
 
+use serde_json::Value;
 use slotwise_simulator::{
     report::{CheckOutcome, RunReport, RunVerdict},
     run::{episode::NoRunProgress, run},
@@ -187,6 +188,12 @@ fn scenarios_are_listed_explained_and_begun() {
     assert_eq!((code, out.lines().count()), (0, shipped::names().count()));
     let (code, out, _) = simulator(&["explain", "offer"]);
     assert!(code == 0 && out.contains("twenty-percent") && out.contains("check: lift"), "{out}");
+    let (code, out, _) = simulator(&["list", "--json"]);
+    let listed: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, listed["scenarios"].as_array().unwrap().len()), (0, shipped::names().count()));
+    let (code, out, _) = simulator(&["explain", "offer", "--json", "--seed", "3"]);
+    let explained: Value = serde_json::from_str(&out).unwrap();
+    assert!(code == 0 && explained["check"].as_array().unwrap().len() > 1, "{out}");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mine");
     let file = file.to_str().unwrap();
@@ -212,6 +219,10 @@ fn two_slots_are_compared_and_a_setting_is_swept() {
     let arguments: Vec<&str> = ["compare", &bold, &meek].into_iter().chain(on).chain(QUICK).collect();
     let (code, out, error) = simulator(&arguments);
     assert!(code == 0 && out.contains("bold") && out.contains("over meek"), "{out} {error}");
+    let arguments: Vec<&str> = ["compare", &bold, &meek, "--json"].into_iter().chain(on).chain(QUICK).collect();
+    let (code, out, _) = simulator(&arguments);
+    let compared: Value = serde_json::from_str(&out).unwrap();
+    assert!(code == 0 && compared["policies"][1]["name"] == "meek", "{out}");
     let broken = write("broken.toml", "slot_id = \"x\"\n[controls]\nexplration = 2.0");
     let arguments: Vec<&str> = ["compare", &bold, &broken].into_iter().chain(on).chain(QUICK).collect();
     let (code, _, error) = simulator(&arguments);
@@ -220,6 +231,13 @@ fn two_slots_are_compared_and_a_setting_is_swept() {
     let arguments: Vec<&str> = sweep.into_iter().chain(QUICK).collect();
     let (code, out, error) = simulator(&arguments);
     assert!(code == 0 && out.contains("slot.controls.exploration") && out.contains('█'), "{out} {error}");
+    let arguments: Vec<&str> = sweep.into_iter().chain(QUICK).chain(["--json"]).collect();
+    let (code, out, _) = simulator(&arguments);
+    let swept: Value = serde_json::from_str(&out).unwrap();
+    assert!(
+        code == 0 && swept["runs"][2]["value"] == "3" && swept["runs"][2]["report"]["policies"].is_array(),
+        "{out}"
+    );
     let (code, _, _) = simulator(&["sweep", "stock-outs", "--over", "horizon"]);
     assert_eq!(code, 2);
 }

@@ -8,13 +8,18 @@ use crate::{
         state::State,
     },
     slot::{
-        APPROVAL_CHANGE, AVAILABILITY_CHANGE, ChangeReason, DELETE_CHANGE, Definition, FieldError, RESET_CHANGE,
-        SlotId, changes_between,
+        APPROVAL_CHANGE, AVAILABILITY_CHANGE, ChangeReason, DELETE_CHANGE, Definition, FieldError, IMPORT_CHANGE,
+        RENAME_CHANGE, RESET_CHANGE, SlotId, changes_between,
     },
 };
 
 /// Checks that a change needs no approval, and that who demands approval is known.
-pub(super) fn check_approval(state: &State, slot: &SlotId, body: &Body, why: &ChangeReason) -> Result<(), ChangeError> {
+pub(in crate::engine) fn check_approval(
+    state: &State,
+    slot: &SlotId,
+    body: &Body,
+    why: &ChangeReason,
+) -> Result<(), ChangeError> {
     let before = state.slot(slot.as_str()).map(SlotState::definition);
     let demand = before.and_then(|before| before.controls.approval.as_ref());
     let wanted = match body {
@@ -45,6 +50,9 @@ pub(super) fn check_approval(state: &State, slot: &SlotId, body: &Body, why: &Ch
     let (Some(before), Some(demand)) = (before, demand) else { return Ok(()) };
     let names = change_names(before, body);
     let changes: Vec<String> = demand.demanded(&names).into_iter().map(str::to_owned).collect();
+    if changes.iter().any(|change| change == IMPORT_CHANGE) {
+        return Err(ChangeError::ImportNeedsApproval(slot.clone()));
+    }
     if changes.is_empty() { Ok(()) } else { Err(ChangeError::NeedsApproval { slot: slot.clone(), changes }) }
 }
 
@@ -62,13 +70,12 @@ pub(in crate::engine) fn change_names(before: &Definition, body: &Body) -> Vec<&
         Body::AvailabilitySet { .. } => vec![AVAILABILITY_CHANGE],
         Body::SlotReset { .. } | Body::ArmReset { .. } => vec![RESET_CHANGE],
         Body::SlotDeleted { .. } => vec![DELETE_CHANGE],
+        Body::SlotRenamed { .. } => vec![RENAME_CHANGE],
+        Body::LearningImported(_) | Body::Imported(_) => vec![IMPORT_CHANGE],
         Body::SlotCreated { .. }
-        | Body::SlotRenamed { .. }
         | Body::LearningCopied { .. }
-        | Body::LearningImported(_)
         | Body::SubjectForgotten(_)
         | Body::Draft(_)
-        | Body::Imported(_)
         | Body::Decided(_)
         | Body::Deferred(_)
         | Body::Rewarded(_)

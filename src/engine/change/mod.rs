@@ -18,8 +18,7 @@ use super::{
     slot_state::{AVAILABILITY, SlotState, upsert_arms},
     state::State,
 };
-pub(super) use approval::change_names;
-use approval::check_approval;
+pub(super) use approval::{change_names, check_approval};
 use rename::plan_rename;
 pub use start::{StartFrom, plan_start};
 use start::{check_start, plan_learning};
@@ -118,6 +117,11 @@ pub enum ChangeError {
         /// Names of the changes that need approval.
         changes: Vec<String>,
     },
+    /// A second person would have to approve an import, which no draft holds.
+    #[error(
+        "the slot '{0}' demands that a second person approves an import, and a draft holds none, for an import is too large: draft other controls.approval.changes, which leave out import (slotwise drafts create), have it approved and applied, import, and set the list back the same way"
+    )]
+    ImportNeedsApproval(SlotId),
     /// A step of a draft cannot be made.
     #[error(transparent)]
     Draft(#[from] DraftRefusal),

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::{Writer, changes::Changed};
 use crate::{
-    engine::{DraftRequest, plan_draft},
+    engine::{Body, DraftRequest, plan_draft},
     slot::{ChangeReason, SlotId},
 };
 
@@ -33,6 +33,9 @@ impl Writer {
         for event in &mut events {
             event.at_us = at_us;
         }
-        self.write_changes(slot, &events)
+        let renamed = events
+            .iter()
+            .find_map(|event| if let Body::SlotRenamed { to, .. } = &event.body { Some(to.clone()) } else { None });
+        self.write_changes(renamed.as_ref().unwrap_or(slot), &events)
     }
 }

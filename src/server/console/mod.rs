@@ -63,7 +63,7 @@ use axum::{
 
 use self::{
     comparisons::Comparisons,
-    live::{LivePages, LiveStreams},
+    live::{FollowedPages, LivePages, LiveStreams},
     reports::Reports,
     rules::RuleCounts,
     session::Sessions,
@@ -94,6 +94,7 @@ struct Console {
     rule_counts: RuleCounts,
     reports: Reports,
     live: Arc<LiveStreams>,
+    followed: FollowedPages,
     /// Folder of the simulator's pages.
     simulations: Option<PathBuf>,
 }
@@ -113,6 +114,7 @@ pub(super) fn routes(api: Api, access: AccessControl, keys: KeyStore, config: &C
         rule_counts: RuleCounts::default(),
         reports: Reports::default(),
         live: Arc::new(LiveStreams::new(streams.max(1))),
+        followed: FollowedPages::default(),
         simulations: config.simulations.clone(),
     });
     let pages = pages().with_state(Arc::clone(&console));

@@ -15,6 +15,7 @@ use super::{Console, SharedConsole, layout::ConsolePage};
 use crate::{
     access::{Caller, Role},
     server::{http_call::HttpPeer, problem::http_status},
+    wire::CallSlot,
 };
 
 /// Visitor of a page: the caller who signed in, or anybody where the service asks for no keys.
@@ -24,6 +25,8 @@ pub(super) struct Visitor {
     peer: Option<SocketAddr>,
     /// Scheme and host by which the visitor reached the page.
     host: String,
+    /// Place for the slot that the page is about, or `None` if nobody asks for it.
+    slot: Option<CallSlot>,
 }
 
 /// Reason why a page is not shown, or a change not made.
@@ -82,12 +85,17 @@ impl FromRequestParts<SharedConsole> for Visitor {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, console: &SharedConsole) -> Result<Self, PageError> {
+        // A page that is made for streams comes with its visitor, and not over a connection.
+        if let Some(visitor) = parts.extensions.get::<Self>() {
+            return Ok(visitor.clone());
+        }
         let peer = parts.extensions.get::<ConnectInfo<HttpPeer>>().map(|ConnectInfo(peer)| peer.address());
         let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
         let scheme = if console.access.is_encrypted() { "https" } else { "http" };
         let host = format!("{scheme}://{host}");
+        let slot = parts.extensions.get::<CallSlot>().cloned();
         if !console.access.is_required() {
-            return Ok(Self { caller: None, peer, host });
+            return Ok(Self { caller: None, peer, host, slot });
         }
         // After signing in, a form that was sent is not sent again: the visitor goes on to the page that it stood on.
         let path = parts.uri.path();
@@ -98,7 +106,7 @@ impl FromRequestParts<SharedConsole> for Visitor {
         };
         let next = next.to_owned();
         let caller = console.sessions.caller(&parts.headers).ok_or(PageError::SignIn(next))?;
-        Ok(Self { caller: Some(caller), peer, host })
+        Ok(Self { caller: Some(caller), peer, host, slot })
     }
 }
 
@@ -106,6 +114,16 @@ impl Visitor {
     /// Name of the visitor, or `None` where nobody signs in.
     pub(super) fn name(&self) -> Option<&str> {
         self.caller.as_ref().map(|caller| caller.principal())
+    }
+
+    /// Returns the visitor of a page that is made for all streams of the same caller.
+    pub(super) fn for_streams(&self) -> Self {
+        Self { slot: None, ..self.clone() }
+    }
+
+    /// Place of the caller in memory, by which equal callers are known, or `None` where nobody signs in.
+    pub(super) fn caller_place(&self) -> Option<usize> {
+        self.caller.as_ref().map(|caller| Arc::as_ptr(caller).addr())
     }
 
     /// Scheme and host by which the visitor reached the page.
@@ -143,6 +161,9 @@ impl Visitor {
         let mut request = Request::new(message);
         if let Some(caller) = &self.caller {
             request.extensions_mut().insert(Arc::clone(caller));
+        }
+        if let Some(slot) = &self.slot {
+            request.extensions_mut().insert(slot.clone());
         }
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr: self.peer });
         request

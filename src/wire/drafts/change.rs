@@ -45,6 +45,7 @@ impl DraftedRequest {
             Request::Rollback(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, of.validate_only),
             Request::Reset(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, false),
             Request::ResetArm(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, false),
+            Request::Rename(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, false),
             Request::Delete(of) => (of.slot_id.clone(), &mut of.author, &mut of.reason, false),
         };
         if checks {
@@ -54,10 +55,26 @@ impl DraftedRequest {
         Ok(Self { slot: parse_slot(&slot)?, why, request })
     }
 
+    /// Returns the request for the slot under the id that it has now, which may be another one than when the draft was made.
+    pub(super) fn with_slot(mut self, slot: &SlotId) -> Self {
+        let id = match &mut self.request {
+            Request::Update(of) => &mut of.slot.get_or_insert_default().slot_id,
+            Request::UpsertArms(of) => &mut of.slot_id,
+            Request::RemoveArms(of) => &mut of.slot_id,
+            Request::Rollback(of) => &mut of.slot_id,
+            Request::Reset(of) => &mut of.slot_id,
+            Request::ResetArm(of) => &mut of.slot_id,
+            Request::Rename(of) => &mut of.slot_id,
+            Request::Delete(of) => &mut of.slot_id,
+        };
+        slot.as_str().clone_into(id);
+        Self { slot: slot.clone(), ..self }
+    }
+
     /// Returns `true` if the call that would make the change is one of administrators.
     pub(super) fn needs_admin(&self) -> bool {
         match self.request {
-            Request::Reset(_) | Request::ResetArm(_) | Request::Delete(_) => true,
+            Request::Reset(_) | Request::ResetArm(_) | Request::Rename(_) | Request::Delete(_) => true,
             Request::Update(_) | Request::UpsertArms(_) | Request::RemoveArms(_) | Request::Rollback(_) => false,
         }
     }
@@ -71,6 +88,7 @@ impl DraftedRequest {
             Request::Rollback(_) => "change.rollback",
             Request::Reset(_) => "change.reset",
             Request::ResetArm(_) => "change.reset_arm",
+            Request::Rename(_) => "change.rename",
             Request::Delete(_) => "change.delete",
         }
     }
@@ -101,6 +119,7 @@ impl DraftedRequest {
             Request::Rollback(of) => Change::Rollback(of.revision),
             Request::Reset(_) => Change::Reset,
             Request::ResetArm(of) => Change::ResetArm(ArmId::parse("arm_id", &of.arm_id)?),
+            Request::Rename(of) => Change::Rename(SlotId::parse("new_slot_id", &of.new_slot_id)?),
             Request::Delete(_) => Change::Delete,
         })
     }

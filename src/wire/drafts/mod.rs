@@ -22,15 +22,15 @@ use super::{
         self, ApplyDraftRequest, ApplyDraftResponse, ApproveDraftRequest, ApproveDraftResponse, CreateDraftRequest,
         CreateDraftResponse, DiscardDraftRequest, DiscardDraftResponse, DraftChange, GetDraftRequest, GetDraftResponse,
         ListDraftsRequest, ListDraftsResponse, PreviewDraftRequest, PreviewDraftResponse, PreviewSlotChangeResponse,
-        draft_service_server::DraftService,
+        draft_change, draft_service_server::DraftService,
     },
     slots::{page_of, page_size, parse_slot},
 };
 use crate::{
     access::Role,
     engine::{Change, ChangeError, Draft, DraftRefusal, DraftRequest, SlotView},
-    node::ChangeFailure,
-    slot::{ChangeReason, FieldError},
+    node::{ChangeFailure, Node},
+    slot::{ChangeReason, FieldError, SlotId},
 };
 
 /// Number of attempts at a step, if changes of the slot come between.
@@ -61,8 +61,7 @@ impl FoundDraft {
         let change = DraftChange::decode(draft.content.change.as_slice());
         let change = change.map_err(|why| error::unreadable_draft(&why.to_string()))?;
         // The slot may have been renamed since the draft was made.
-        let slot = self.view.definition.id.clone();
-        Ok(Some(DraftedRequest { slot, ..DraftedRequest::read(Some(change))? }))
+        Ok(Some(DraftedRequest::read(Some(change))?.with_slot(&self.view.definition.id)))
     }
 
     fn encoded(&self, now_us: i64) -> Result<proto::Draft, Status> {
@@ -112,7 +111,7 @@ impl Api {
             let (slot, why) = (drafted.slot.clone(), ChangeReason { actor: by.actor.clone(), ..drafted.why.clone() });
             let view = self.view(access, &slot)?;
             let (change, path) = (drafted.change(&view)?, drafted.path());
-            access.check_change(node, &slot, &change)?;
+            check_change(access, node, &slot, &change)?;
             let encoded = drafted.kept(&view, &change).encode_to_vec();
             let request = DraftRequest::Create { encoded, change, expires_us };
             match node.step_draft(slot, request, why).await {
@@ -148,7 +147,7 @@ impl Api {
                 // The planning of the step says why a draft that is closed cannot be applied.
                 None => Change::Reset,
             };
-            access.check_change(node, &id, &change)?;
+            check_change(access, node, &id, &change)?;
             let request = DraftRequest::Apply { number: found.number, change };
             match node.step_draft(id, request, why.clone()).await {
                 Ok(view) => return Ok(FoundDraft { view, number: found.number }),
@@ -183,10 +182,18 @@ impl Api {
     }
 }
 
+/// Checks that a caller may make a change, also under the id that it gives the slot.
+fn check_change(access: &CallAccess, node: &Node, slot: &SlotId, change: &Change) -> Result<(), Status> {
+    if let Change::Rename(to) = change {
+        access.check_slot(to)?;
+    }
+    access.check_change(node, slot, change)
+}
+
 fn no_preview() -> Status {
     error::field(&FieldError::new(
         "draft_id",
-        "names a draft without a preview: a reset, a deletion, or one that ended",
+        "names a draft without a preview: a reset, a rename, a deletion, or one that ended",
     ))
 }
 
@@ -215,7 +222,7 @@ impl DraftService for Api {
             if slot_id.is_empty() { node.slots() } else { vec![self.view(&access, &parse_slot(&slot_id)?)?] };
         views.retain(|view| access.reaches(view.definition.id.as_str()));
         let drafts = views.iter().flat_map(|view| view.drafts.iter().map(move |draft| (&view.definition.id, draft)));
-        let place = |(slot, draft): &(&crate::slot::SlotId, &Draft)| (slot.to_string(), draft.number);
+        let place = |(slot, draft): &(&SlotId, &Draft)| (slot.to_string(), draft.number);
         let wanted = drafts
             .filter(|(_, draft)| !waiting_only || draft.waits(now_us))
             .filter(|draft| after.as_ref().is_none_or(|after| place(draft) > *after));
@@ -236,9 +243,7 @@ impl DraftService for Api {
         let Some(drafted) = found.request()? else { return Ok(Response::new(response)) };
         let change = drafted.change(&found.view);
         let tried = match change {
-            Ok(
-                Change::Reset | Change::ResetArm(_) | Change::ImportLearning(..) | Change::Rename(_) | Change::Delete,
-            ) => None,
+            Ok(Change::Reset | Change::ResetArm(_) | Change::ImportLearning(..) | Change::Delete) => None,
             Ok(change) => Some(self.node()?.try_change(drafted.slot.clone(), change).await),
             Err(why) => {
                 why.message().clone_into(&mut response.problem);
@@ -252,6 +257,10 @@ impl DraftService for Api {
             }
             Some(Err(why)) => error::change(why, "slot_id").message().clone_into(&mut response.problem),
             None => {}
+        }
+        if let draft_change::Change::Rename(of) = &drafted.request {
+            let (before, after) = (drafted.slot.to_string(), of.new_slot_id.clone());
+            response.diff.push(proto::FieldChange { path: "slot_id".into(), before, after });
         }
         response.change = Some(DraftChange { change: Some(drafted.request) });
         Ok(Response::new(response))

@@ -15,6 +15,13 @@ pub(super) fn needs_approval(slot: &SlotId, message: &str) -> Status {
     status(Code::FailedPrecondition, message, details)
 }
 
+/// Status of an import that a second person would have to approve. Its reason differs, because a draft would not help.
+pub(super) fn import_needs_approval(slot: &SlotId, message: &str) -> Status {
+    let mut details = details("IMPORT_NEEDS_APPROVAL");
+    details.add_precondition_failure_violation("APPROVAL", slot.as_str(), message);
+    status(Code::FailedPrecondition, message, details)
+}
+
 /// Status of a step of a draft that cannot be made.
 pub(super) fn refusal(refused: &DraftRefusal) -> Status {
     let message = refused.to_string();

@@ -322,6 +322,7 @@ pub(super) fn change(error: ChangeFailure, slot_field: &str) -> Status {
                 }
                 ChangeError::Field(error) => field(&error),
                 ChangeError::NeedsApproval { slot, changes: _ } => drafts::needs_approval(&slot, &message),
+                ChangeError::ImportNeedsApproval(slot) => drafts::import_needs_approval(&slot, &message),
                 ChangeError::Draft(refused) => drafts::refusal(&refused),
                 ChangeError::Full(_) => {
                     let mut details = details("LIMIT_REACHED");

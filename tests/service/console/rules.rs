@@ -1,9 +1,9 @@
 //! The page "Rules", and the page on which a rule is written.
 
-use slotwise::wire::proto::{Arm, Rule, SetArmAvailabilityRequest, Slot, rule::Effect};
+use slotwise::wire::proto::{Arm, DecideRequest, Rule, SetArmAvailabilityRequest, Slot, Subject, rule::Effect};
 
 use super::{Browser, current, serde_urlencoded, traffic};
-use crate::support::{context, number, slot, started, text};
+use crate::support::{context, decide, number, slot, started, text};
 
 fn query(fields: &[(&str, &str)]) -> String {
     format!("/slots/offers/rule?{}", serde_urlencoded(fields))
@@ -98,6 +98,48 @@ async fn a_rule_is_written_tried_applied_edited_ordered_paused_and_removed() {
     assert_eq!(names(&current(&mut clients, "offers").await), ["few discounts on phones-"]);
     assert!(browser.get("/slots/offers/history").await.page.contains("softer"));
     assert_eq!(browser.get("/slots/offers/rule?rule=nothing").await.status, 404);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_effect_of_a_rule_on_the_last_request_agrees_with_its_probabilities() {
+    let (_folder, server, mut clients) = started().await;
+    let mut made = slot("offers", &["a", "b"]);
+    made.controls.get_or_insert_default().holdout = Some(0.5);
+    made.default_arm_id = "a".into();
+    clients.create(made).await.unwrap();
+    let browser = Browser::new(&server);
+    let push =
+        [("revision", "1"), ("effect", "boost"), ("factor", "3"), ("name", "push b"), ("when", "arm.id == \"b\"")];
+    let draft = query(&[&push[..], &[("preview", "1")]].concat());
+    let mut seen = [false; 2];
+    for number in 0..20 {
+        let subject = Some(Subject { id: format!("shopper-{number}"), ..Subject::default() });
+        let decided = clients.decide(DecideRequest { subject, ..decide("offers") }).await.unwrap();
+        let page = browser.get(&draft).await.page;
+        let (_, last) = page.split_once("On the last request").unwrap();
+        let (last, _) = last.split_once("</section>").unwrap();
+        assert!(!last.contains("The rule has no effect"), "the probabilities change: {last}");
+        assert_eq!(last.contains("This shopper gets the baseline"), decided.holdout, "{last}");
+        assert_eq!(last.contains("The rule has an effect on it"), !decided.holdout, "{last}");
+        seen[usize::from(decided.holdout)] = true;
+    }
+    assert_eq!(seen, [true, true]);
+
+    // A condition that holds no longer for the last request.
+    assert_eq!(browser.post("/slots/offers/rule", &[&push[..], &[("reason", "x")]].concat()).await.status, 303);
+    clients.decide(decide("offers")).await.unwrap();
+    let edited = [
+        ("revision", "2"),
+        ("original", "push b"),
+        ("effect", "boost"),
+        ("factor", "3"),
+        ("name", "push"),
+        ("when", "arm.id == \"c\""),
+        ("preview", "1"),
+    ];
+    let page = browser.get(&query(&edited)).await.page;
+    assert!(page.contains("The rule no longer has an effect on it"), "{page}");
     server.stop().await;
 }
 

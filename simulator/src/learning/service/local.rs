@@ -89,6 +89,7 @@ impl<W: Witness> InProcess<W> {
             | ChangeError::Field(_)
             | ChangeError::Full(_)
             | ChangeError::NeedsApproval { .. }
+            | ChangeError::ImportNeedsApproval(_)
             | ChangeError::Draft(_)) => ServiceError::Change(why),
         })?;
         if let Some(body) = body {

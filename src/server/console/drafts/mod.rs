@@ -118,15 +118,33 @@ fn step_text(step: &DraftStep) -> String {
     format!("{}, {}", signature(step.actor.as_ref(), &step.author), time_of(step.time))
 }
 
-fn row(draft: &Draft) -> Markup {
+/// Name of a change for people: the last part of a field's path, in words.
+fn change_words(change: &str) -> String {
+    match change {
+        "reset" => "forgets what was learned".to_owned(),
+        "rename" => "another id".to_owned(),
+        "delete" => "deletion".to_owned(),
+        field => field.strip_prefix("controls.").unwrap_or(field).replace('_', " "),
+    }
+}
+
+/// Names of a draft's changes for people.
+fn changes_text(draft: &Draft) -> String {
+    draft.changes.iter().map(|change| change_words(change)).collect::<Vec<_>>().join(", ")
+}
+
+fn card(draft: &Draft) -> Markup {
     let created = draft.created.clone().unwrap_or_default();
-    html! { tr {
-        th.text scope="row" { a href=(draft_path(&draft.slot_id, draft.draft_id)) { (draft.slot_id) ", draft " (draft.draft_id) } }
-        td.text { (state_badge(draft.state())) }
-        td.text { (draft.changes.join(", ")) }
-        td.text { (step_text(&created)) }
-        td.text.long { (created.reason) }
-        td { (time_of(draft.expire_time)) }
+    html! { li.card {
+        h2 { a href=(draft_path(&draft.slot_id, draft.draft_id)) { (draft.slot_id) ", draft " (draft.draft_id) } }
+        p { (state_badge(draft.state())) @if draft.apply_time.is_some() { " for " (time_of(draft.apply_time)) } }
+        @if !created.reason.is_empty() { p { (created.reason) } }
+        dl.facts {
+            div { dt { "changes" } dd { (changes_text(draft)) } }
+            div { dt { "made by" } dd { (step_text(&created)) } }
+            @if let Some(approved) = &draft.approved { div { dt { "approved by" } dd { (step_text(approved)) } } }
+            @if draft.closed.is_none() { div { dt { "expires" } dd { (time_of(draft.expire_time)) } } }
+        }
     } }
 }
 
@@ -144,14 +162,7 @@ fn list(drafts: &[Draft], ended: bool, path: &str) -> Markup {
                 a href="/help/approvals" { "More about approvals" }
             }
         } @else {
-            div.scroll.wide tabindex="0" { table {
-                caption { "Drafts" }
-                thead { tr {
-                    th scope="col" { "draft" } th.text scope="col" { "state" } th.text scope="col" { "changes" }
-                    th.text scope="col" { "made by" } th.text scope="col" { "why" } th scope="col" { "expires" }
-                } }
-                tbody { @for draft in drafts { (row(draft)) } }
-            } }
+            ul.cards { @for draft in drafts { (card(draft)) } }
         }
     }
 }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use tonic::Code;
 
-use super::{draft_path, state_badge, step_text};
+use super::{changes_text, draft_path, state_badge, step_text};
 use crate::{
     access::Role,
     engine::AmountFormat,
@@ -79,16 +79,30 @@ fn state_sentence(draft: &Draft) -> Markup {
     }
 }
 
-fn facts(draft: &Draft) -> Markup {
+fn facts(draft: &Draft, change: Option<&DraftChange>) -> Markup {
+    let arm = match change.and_then(|of| of.change.as_ref()) {
+        Some(Change::ResetArm(of)) => Some(&of.arm_id),
+        Some(
+            Change::Update(_)
+            | Change::UpsertArms(_)
+            | Change::RemoveArms(_)
+            | Change::Rollback(_)
+            | Change::Reset(_)
+            | Change::Rename(_)
+            | Change::Delete(_),
+        )
+        | None => None,
+    };
     let steps = [
         ("made by", &draft.created),
         ("approved by", &draft.approved),
         ("scheduled by", &draft.scheduled),
-        ("ended by", &draft.closed),
+        (if draft.state() == DraftState::Applied { "applied by" } else { "ended by" }, &draft.closed),
     ];
     html! {
         dl.facts {
-            div { dt { "changes" } dd { (draft.changes.join(", ")) } }
+            div { dt { "changes" } dd { (changes_text(draft)) } }
+            @if let Some(arm) = arm { div { dt { "arm" } dd { (arm) } } }
             @for (name, step) in steps {
                 @if let Some(step) = step {
                     div { dt { (name) } dd { (step_text(step)) @if !step.reason.is_empty() { ": “" (step.reason) "”" } } }
@@ -125,6 +139,8 @@ fn steps(draft: &Draft, visitor: &Visitor) -> Markup {
         | DraftState::Discarded => (false, false),
     };
     let button = |text: &str| html! { button type="submit" { (text) } };
+    let schedule =
+        if draft.state() == DraftState::Scheduled { "Apply it at another time" } else { "Apply it at a time" };
     let at = html! {
         label for="at" { "Time (UTC)" }
         input #at type="datetime-local" step="1" name="at" required;
@@ -137,7 +153,7 @@ fn steps(draft: &Draft, visitor: &Visitor) -> Markup {
             }
             @if approved && may_tune(visitor) {
                 (step_form(&path, "apply", "Apply it", &html! { p.hint { "It takes effect with the next decision." } }, &button("Apply now")))
-                (step_form(&path, "schedule", "Apply it at a time", &at, &button("Schedule")))
+                (step_form(&path, "schedule", schedule, &at, &button("Schedule")))
             }
             @if (open || approved) && may_tune(visitor) {
                 (step_form(&path, "withdraw", "Withdraw it", &reason("withdraw-reason"), &html! { button.quiet.danger type="submit" { "Withdraw" } }))
@@ -150,7 +166,7 @@ fn steps(draft: &Draft, visitor: &Visitor) -> Markup {
 fn has_preview(change: Option<&DraftChange>) -> bool {
     match change.and_then(|of| of.change.as_ref()) {
         Some(Change::Update(_) | Change::UpsertArms(_) | Change::RemoveArms(_) | Change::Rollback(_)) => true,
-        Some(Change::Reset(_) | Change::Delete(_) | Change::ResetArm(_)) | None => false,
+        Some(Change::Reset(_) | Change::Delete(_) | Change::ResetArm(_) | Change::Rename(_)) | None => false,
     }
 }
 
@@ -192,15 +208,15 @@ async fn show(
         (state_badge(draft.state()))
         p.sentence { (state_sentence(&draft)) }
         @if !found.problem.is_empty() { p.problem { "It cannot be applied now: " (found.problem) } }
-        (facts(&draft))
+        (facts(&draft, found.change.as_ref()))
         (steps(&draft, visitor))
-        div #effect data-more=[preview_path] {
+        div.apart #effect data-more=[preview_path] {
             @match &ran {
                 Some(ran) => { (preview(ran, &AmountFormat::of_slot(&view))) }
                 None => { (effect(&found, preview_path)) }
             }
         }
-        p { a href=(slot_path(slot, "drafts")) { "All drafts of the slot" } }
+        p.apart { a href=(slot_path(slot, "drafts")) { "All drafts of the slot" } }
     };
     let title = format!("{slot}: draft {number}");
     Ok(ConsolePage::new(&title)
@@ -252,6 +268,7 @@ pub(in crate::server::console) async fn step(
         },
     };
     match done {
+        // The slot was deleted, or has another id.
         Ok(()) if console.api.slot_of(&visitor.call(()), &slot).is_err() => Ok(redirect("/")),
         Ok(()) => Ok(redirect(&draft_path(&slot, number))),
         Err(status) if status.code() == Code::NotFound => Err(status.into()),

@@ -147,19 +147,68 @@ fn form(slot: &str, draft: &RuleDraft, features: &[String], attributes: &[String
     }
 }
 
+/// Effect of a rule on one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EffectOnRequest {
+    Some,
+    /// The rule as it is has an effect, and the draft has none.
+    NoLonger,
+    /// The rule changes what the policy would show, and the shopper is shown the baseline.
+    Baseline,
+    None,
+}
+
+impl EffectOnRequest {
+    /// Returns the effect by a preview on that request alone. The rule has the name `original` before the change, if it
+    /// is an edited one.
+    fn of(found: &PreviewSlotChangeResponse, name: &str, original: &str) -> Self {
+        let rule = |name: &str| found.rules.iter().find(|of| of.name == name);
+        let is_some = |part: Option<f64>| part.unwrap_or(0.0) > 0.0;
+        let value = |of: Option<proto::Estimate>| of.map_or(0.0, |of| of.value).to_bits();
+        // A preview counts an effect on the policy's choice only as far as the choice is shown.
+        let changes_choice =
+            || found.arms.iter().any(|arm| value(arm.policy_share_before) != value(arm.policy_share_after));
+        if is_some(rule(name).and_then(|of| of.matched_after)) {
+            Self::Some
+        } else if is_some(rule(original).and_then(|of| of.matched_before)) {
+            Self::NoLonger
+        } else if changes_choice() {
+            Self::Baseline
+        } else {
+            Self::None
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::Some => "The rule has an effect on it.",
+            Self::NoLonger => "The rule no longer has an effect on it.",
+            Self::Baseline => {
+                "This shopper gets the baseline (the holdout, or outside the test), and the rule does not concern it. For another shopper it has an effect."
+            }
+            Self::None => "The rule has no effect on it.",
+        }
+    }
+}
+
 /// Result on the last request alone.
-fn tried(slot: &str, last: &RecentDecision, found: &PreviewSlotChangeResponse, name: &str) -> Markup {
+fn tried(slot: &str, last: &RecentDecision, found: &PreviewSlotChangeResponse, effect: EffectOnRequest) -> Markup {
     let id = last.decision.as_ref().map(|decision| decision.decision_id.as_str()).unwrap_or_default();
-    let matched = found.rules.iter().find(|of| of.name == name).and_then(|of| of.matched_after).unwrap_or(0.0) > 0.0;
     let share = |of: Option<proto::Estimate>| percent(of.map_or(0.0, |of| of.value));
+    let caption = match effect {
+        EffectOnRequest::Baseline => "Probabilities for such a request of a shopper who gets the policy's choice",
+        EffectOnRequest::Some | EffectOnRequest::NoLonger | EffectOnRequest::None => {
+            "Probabilities for the last request"
+        }
+    };
     html! {
         section.card {
             h2 { "On the last request" }
-            p { @if matched { strong { "The rule has an effect on it." } } @else { strong { "The rule has no effect on it." } } }
+            p { strong { (effect.sentence()) } }
             p.hint { (time_of(last.time)) ", " a href=(form_path("/decisions", &[("id", id)])) { "its decision" } ". Other values: " a href=(slot_path(slot, "try")) { "Try it" } "." }
             (context_list(&last.context))
             div.scroll tabindex="0" { table {
-                caption { "Probabilities for the last request" }
+                caption { (caption) }
                 thead { tr { th scope="col" { "arm" } th scope="col" { "now" } th scope="col" { "with the rule" } } }
                 tbody { @for arm in found.arms.iter().take(ARMS) { tr {
                     th.text scope="row" { (arm.arm_id) }
@@ -250,7 +299,7 @@ async fn show(
                 @if let Some(RulePreviewed { found, name, last }) = &ran {
                     div.stack {
                         @if may_tune(visitor) { (apply_form(slot, draft, demands_approval(&view, &["rules"]))) }
-                        @if let Some((last, alone)) = last { (tried(slot, last, alone, name)) }
+                        @if let Some((last, alone)) = last { (tried(slot, last, alone, EffectOnRequest::of(alone, name, &draft.original))) }
                         (preview(found, &amounts))
                     }
                 }

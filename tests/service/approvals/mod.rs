@@ -1,6 +1,8 @@
 //! Changes that a second person approves, with the real server and keys.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first thing that is wrong")]
 
+mod other_changes;
+
 use std::{path::Path, time::Duration};
 
 use serde_json::{Value, json};

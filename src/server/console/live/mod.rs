@@ -5,54 +5,61 @@
 //! event: end   data: why                       nothing more comes, because the visitor may not see the page any more
 //! ```
 //!
-//! The stream of a page makes the page again every two seconds, as a visit would, and sends the parts that differ from what it
-//! sent before. So a stream shows nothing that a visit would not show.
+//! * `followed`: pages that streams follow. A page is made again every other second, as a visit would make it, once for all
+//!   streams that show the same. This file sends each stream the parts that differ from what it was sent before.
 //!
 //! Invariants:
 //!
-//! * A stream ends within [`LOOK_EVERY`] of the end of its visitor's key, and when the service stops.
+//! * A stream shows nothing that a visit would not show.
+//! * A stream ends within half a second of the end of its visitor's key, and when the service stops.
 //! * The numbers of streams are bounded, for each key and for all. A page whose stream is refused asks for itself now and then.
+
+mod followed;
 
 use std::{
     collections::HashMap,
     convert::Infallible,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use axum::{
     Extension, Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{ConnectInfo, Query, State},
-    http::{HeaderMap, HeaderName, Request, StatusCode, Uri, header},
-    response::{IntoResponse as _, Sse, sse::Event},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    response::IntoResponse as _,
 };
-use http_body_util::{BodyExt as _, Limited};
 use maud::{Markup, PreEscaped, html};
 use serde::Deserialize;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tower::ServiceExt as _;
+
+pub(super) use followed::FollowedPages;
+use followed::{PageFollowing, PageKey, PageState, PageVersion};
 
 use super::{
     SharedConsole,
     visitor::{PageError, PageResult, Visitor},
 };
-use crate::{access::Role, server::http_call::HttpPeer};
+use crate::{
+    access::Role,
+    server::{http_call::HttpPeer, json::EVENT_STREAM},
+};
 
-/// Time between two looks at a page.
-const EVERY: Duration = Duration::from_secs(2);
 /// Time between two looks at the visitor's key.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Number of moments at which streams send what changed, so that they do not all send at once.
+const MOMENTS: u64 = 20;
+/// Time between two such moments.
+const MOMENT: Duration = Duration::from_millis(10);
 /// Greatest number of streams of one key. Several people may sign in with the key of a team.
 const KEY_STREAMS_MAX: usize = 64;
-/// Greatest size of a page, bytes.
-const PAGE_MAX: usize = 8 << 20;
 /// Events that may wait for a slow browser.
 const WAITING: usize = 16;
-/// Headers that a visit of the page takes over.
-const PASSED_ON: [HeaderName; 2] = [header::COOKIE, header::HOST];
 
 /// Marks around the live parts of a page. No text of a page can hold them, because texts are escaped.
 const BEGIN: &str = "<!--live-->";
@@ -68,22 +75,6 @@ pub(super) fn live_while(id: &str, is_live: bool, content: &Markup) -> Markup {
     html! { (PreEscaped(BEGIN)) div id=(id) data-live[is_live] { (content) } (PreEscaped(END)) }
 }
 
-/// Returns the live parts of a page.
-fn parts(page: &str) -> impl Iterator<Item = &str> {
-    page.split(BEGIN).skip(1).filter_map(|rest| rest.split_once(END).map(|(part, _)| part))
-}
-
-/// Returns the beginning of a part, up to its content: it is the same in every version of the part.
-fn opening(part: &str) -> &str {
-    part.split_once('>').map_or(part, |(opening, _)| opening)
-}
-
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Pages that a stream may follow.
 #[derive(Debug, Clone)]
 pub(super) struct LivePages(pub(super) Router);
@@ -93,6 +84,8 @@ pub(super) struct LivePages(pub(super) Router);
 pub(super) struct LiveStreams {
     most: usize,
     open: Mutex<StreamCounts>,
+    /// Number of streams so far.
+    begun: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -111,11 +104,17 @@ struct OpenStream {
 impl LiveStreams {
     /// Creates the counts for a number of streams at most.
     pub(super) fn new(most: usize) -> Self {
-        Self { most, open: Mutex::default() }
+        Self { most, open: Mutex::default(), begun: AtomicU64::new(0) }
     }
 
     fn open(&self) -> MutexGuard<'_, StreamCounts> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the time by which a new stream sends later than others, the next one after the one before.
+    fn next_delay(&self) -> Duration {
+        let moment = self.begun.fetch_add(1, Ordering::Relaxed) % MOMENTS;
+        MOMENT * u32::try_from(moment).unwrap_or(0)
     }
 
     /// Takes a place, or returns `None` if there is none.
@@ -157,14 +156,14 @@ pub(super) struct LiveQuery {
     page: String,
 }
 
-/// Follower of one page.
-struct PageFollower {
-    pages: Router,
+/// Stream to one browser.
+struct BrowserStream {
     console: SharedConsole,
     visitor: Visitor,
-    uri: Uri,
+    /// Headers of the browser's request, which name its session.
     headers: HeaderMap,
-    peer: ConnectInfo<HttpPeer>,
+    page: PageFollowing,
+    delay: Duration,
     /// Hashes of the parts as they were sent, by their openings.
     sent: HashMap<String, u64>,
     /// Hash of all parts that the browser had when its stream broke off.
@@ -172,74 +171,60 @@ struct PageFollower {
     _open: OpenStream,
 }
 
-impl PageFollower {
-    /// Makes the page, or returns `None` if the visitor may not see it any more.
-    async fn page(&self) -> Option<String> {
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() = self.uri.clone();
-        *request.headers_mut() = self.headers.clone();
-        request.extensions_mut().insert(self.peer);
-        let response = match self.pages.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        };
-        if response.status() != StatusCode::OK {
-            return None;
-        }
-        let page = Limited::new(response.into_body(), PAGE_MAX).collect().await.ok()?.to_bytes();
-        String::from_utf8(page.to_vec()).ok()
-    }
-
+impl BrowserStream {
     /// Returns the events about what changed in a page.
-    fn events(&mut self, page: &str) -> Vec<Event> {
-        let all = hash(&parts(page).collect::<String>());
-        let known = self.resumed.take() == Some(all);
+    fn events(&mut self, page: &PageVersion) -> Vec<Bytes> {
+        let known = self.resumed.take() == Some(page.hash);
         let mut events = Vec::new();
-        for part in parts(page) {
-            // An event cannot hold a carriage return.
-            let now = hash(part);
-            let before = self.sent.insert(opening(part).to_owned(), now);
-            if !known && before != Some(now) {
-                events.push(Event::default().event("part").id(format!("{all:016x}")).data(part.replace('\r', "&#13;")));
+        for part in &page.parts {
+            let before = match self.sent.get_mut(&part.opening) {
+                Some(sent) => Some(std::mem::replace(sent, part.hash)),
+                None => self.sent.insert(part.opening.clone(), part.hash),
+            };
+            if !known && before != Some(part.hash) {
+                events.push(part.event.clone());
             }
         }
+        // Something is sent with each look, so that the connection is not closed as a silent one.
+        events.push(Bytes::from_static(b":\n\n"));
         events
     }
 
-    /// Waits until the next look. Returns `false` if the stream ends before it.
-    async fn rest(&self, answers: &mpsc::Sender<Result<Event, Infallible>>) -> bool {
-        let next = Instant::now() + EVERY;
+    /// Returns `true` if the visitor's key is still taken and the session is open.
+    fn is_current(&self) -> bool {
+        self.visitor.is_current()
+            && (!self.console.access.is_required() || self.console.sessions.caller(&self.headers).is_some())
+    }
+
+    /// Returns the next state of the page, or `None` if the stream ends before.
+    async fn next_state(&mut self, answers: &mpsc::Sender<Result<Bytes, Infallible>>) -> Option<PageState> {
         let draining = self.console.api.draining();
-        while Instant::now() < next {
+        loop {
             tokio::select! {
-                () = answers.closed() => return false,
-                () = draining.cancelled() => return false,
+                () = answers.closed() => return None,
+                () = draining.cancelled() => return None,
+                state = self.page.next() => {
+                    tokio::time::sleep(self.delay).await;
+                    return state.filter(|_| self.is_current());
+                }
                 () = tokio::time::sleep(LOOK_EVERY) => {}
             }
             if !self.visitor.is_current() {
-                return false;
+                return None;
             }
         }
-        true
     }
 
-    async fn follow(mut self, answers: mpsc::Sender<Result<Event, Infallible>>) {
-        // The browser has just loaded the page. One whose stream broke off is sent what it missed at once.
-        let mut goes_on = self.resumed.is_some() || self.rest(&answers).await;
-        while goes_on {
-            let Some(page) = self.page().await else { break };
-            let mut events = self.events(&page);
-            // Something is sent with each look, so that the connection is not closed as a silent one.
-            events.push(Event::default().comment(""));
-            for event in events {
+    async fn send(mut self, answers: mpsc::Sender<Result<Bytes, Infallible>>) {
+        while let Some(PageState::Shown(page)) = self.next_state(&answers).await {
+            for event in self.events(&page) {
                 // The browser may be gone.
                 if answers.send(Ok(event)).await.is_err() {
                     return;
                 }
             }
-            goes_on = self.rest(&answers).await;
         }
-        let _ = answers.send(Ok(Event::default().event("end").data("sign in again"))).await;
+        let _ = answers.send(Ok(Bytes::from_static(b"event: end\ndata: sign in again\n\n"))).await;
     }
 }
 
@@ -265,41 +250,33 @@ pub(super) async fn stream(
     );
     let open = console.live.take(visitor.name()).ok_or(full)?;
     let resumed = headers.get("last-event-id").and_then(|id| u64::from_str_radix(id.to_str().ok()?, 16).ok());
-    let kept = PASSED_ON.into_iter().filter_map(|name| Some((name.clone(), headers.get(&name)?.clone())));
     let (answers, stream) = mpsc::channel(WAITING);
-    let follower = PageFollower {
-        pages,
-        console: Arc::clone(&console),
+    // The browser has just loaded the page. One whose stream broke off is sent what it missed at once.
+    let key = PageKey::new(uri, &visitor);
+    let page = console.followed.follow(&console, pages, (key, &visitor), peer, resumed.is_some());
+    let delay = console.live.next_delay();
+    let console_of_stream = Arc::clone(&console);
+    let browser = BrowserStream {
+        console: console_of_stream,
         visitor,
-        uri,
-        headers: kept.collect(),
-        peer,
+        headers,
+        page,
+        delay,
         sent: HashMap::new(),
         resumed,
         _open: open,
     };
-    console.api.spawn(follower.follow(answers));
-    Ok(Sse::new(ReceiverStream::new(stream)).into_response())
+    console.api.spawn(browser.send(answers));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(EVENT_STREAM)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    Ok((headers, Body::from_stream(ReceiverStream::new(stream))).into_response())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn live_parts_are_found_in_a_page_and_texts_cannot_pretend_to_be_one() {
-        let page = html! {
-            p { (BEGIN) "<div id=x>" (END) }
-            (live_part("a", &html! { p { (BEGIN) } }))
-            p { "between" }
-            (live_while("b", false, &html! { "two" }))
-        };
-        let page = page.into_string();
-        let found: Vec<&str> = parts(&page).collect();
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("<div id=\"a\" data-live>") && found[0].contains("&lt;!--live"), "{found:?}");
-        assert_eq!((opening(found[1]), found[1]), ("<div id=\"b\"", "<div id=\"b\">two</div>"));
-    }
 
     #[test]
     fn streams_are_bounded_for_each_key_and_for_all() {
