@@ -255,6 +255,10 @@ async fn nothing_acknowledged_is_lost_by_kill_nine() {
     assert_acknowledged_is_kept(&process.address, all, &changes).await;
     let events = campaign.lock().unwrap().except(&BTreeSet::new());
     assert_shoppers_are_kept(&process.address, events, &campaign).await;
+    // A snapshot may have been taken after the last event, and recovery must have events to apply.
+    let mut clients = Clients::connect(&process.address).await;
+    let decision = clients.decide(decide("offers")).await.unwrap();
+    assert_eq!(clients.reward(click("last", &decision)).await.unwrap().status(), RewardStatus::Accepted);
     process.signal(Signal::SIGKILL);
     process.child.wait().unwrap();
 

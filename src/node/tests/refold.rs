@@ -71,14 +71,15 @@ async fn a_refolded_folder_is_one_that_never_saw_the_forgotten_subject() {
     let mut never_saw = State::default();
     let (mut decisions, mut rest) = (Vec::new(), 0);
     for event in events(folder) {
-        let gone = match &event.body {
-            Body::Decided(decided) => {
-                decisions.extend((decided.subject.id == forgotten).then_some(decided.id));
-                decided.subject.id == forgotten
-            }
-            Body::Rewarded(reward) => reward.event_id.starts_with("ann-") || reward.event_id == "late",
-            Body::Shopper(event) => event.event_id.starts_with("ann-"),
-            _ => false,
+        let gone = if let Body::Decided(decided) = &event.body {
+            decisions.extend((decided.subject.id == forgotten).then_some(decided.id));
+            decided.subject.id == forgotten
+        } else if let Body::Rewarded(reward) = &event.body {
+            reward.event_id.starts_with("ann-") || reward.event_id == "late"
+        } else if let Body::Shopper(event) = &event.body {
+            event.event_id.starts_with("ann-")
+        } else {
+            false
         };
         if !gone {
             never_saw.apply(&event);
