@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, sync::Mutex, task::JoinHandle};
 use tokio_stream::StreamExt as _;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
-use support::{Clients, InProcessServer, decide, exchange, slot};
+use support::{Clients, InProcessServer, decide, exchange, serve_command, slot};
 
 /// Span id of every caller of these tests.
 const CALLER: &str = "00f067aa0ba902b7";
@@ -198,4 +198,23 @@ async fn a_collector_that_is_not_there_holds_up_no_call_and_no_end() {
     let request = GetSlotRequest { slot_id: "offers".into() };
     server.clients().await.slots.get_slot(request).await.unwrap();
     server.stop().await;
+}
+
+#[test]
+fn the_standard_variables_name_the_collector() {
+    for (variables, endpoint) in [
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")][..], Some("http://collector:4317")),
+        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"), ("OTEL_SDK_DISABLED", "true")], None),
+        (
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"), ("SLOTWISE_TRACES_ENDPOINT", "http://own:1")],
+            Some("http://own:1"),
+        ),
+        (&[], None),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = serve_command(folder.path());
+        let output = command.arg("--print-config").envs(variables.iter().copied()).output().unwrap();
+        let printed: toml::Table = toml::from_str(std::str::from_utf8(&output.stdout).unwrap()).unwrap();
+        assert_eq!(printed["traces"].get("endpoint").and_then(toml::Value::as_str), endpoint, "{variables:?}");
+    }
 }

@@ -73,23 +73,3 @@ fn a_program_without_opentelemetry_refuses_to_send_traces() {
         assert!(error.lines().count() == 1 && error.contains("--features otlp"), "{error}");
     }
 }
-
-#[cfg(feature = "otlp")]
-#[test]
-fn the_standard_variables_name_the_collector() {
-    for (variables, endpoint) in [
-        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")][..], Some("http://collector:4317")),
-        (&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"), ("OTEL_SDK_DISABLED", "true")], None),
-        (
-            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317"), ("SLOTWISE_TRACES_ENDPOINT", "http://own:1")],
-            Some("http://own:1"),
-        ),
-        (&[], None),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = serve_command(folder.path());
-        let output = command.arg("--print-config").envs(variables.iter().copied()).output().unwrap();
-        let printed: toml::Table = toml::from_str(std::str::from_utf8(&output.stdout).unwrap()).unwrap();
-        assert_eq!(printed["traces"].get("endpoint").and_then(toml::Value::as_str), endpoint, "{variables:?}");
-    }
-}

@@ -78,7 +78,8 @@ async fn a_stream_ends_with_the_key_and_with_the_service() {
         traffic(&mut clients, "offers", 3).await;
         server.stop().await;
     }
-    let keys = ["vera", "ed"].map(|name| create(folder.path(), name, &[Role::View]));
+    let of = |name, roles: &[Role]| create(folder.path(), name, roles);
+    let keys = [of("vera", &[Role::View]), of("ed", &[Role::View, Role::Tune])];
     let server = InProcessServer::start(folder.path()).await;
     let [mut vera, mut ed] = [Browser::new(&server), Browser::new(&server)];
     assert_eq!(vera.get("/live?page=%2Fslots%2Foffers").await.status, 303, "without a session there is no stream");
@@ -86,11 +87,15 @@ async fn a_stream_ends_with_the_key_and_with_the_service() {
     sign_in_exactly(&mut ed, &keys[1]).await;
     let mut of_vera = EventReader::open(&vera, "%2Fslots%2Foffers").await;
     let mut of_ed = EventReader::open(&ed, "%2Fslots%2Foffers").await;
-    let shown = of_vera.until("id=\"decisions\"", PATIENCE).await.unwrap();
+    let shown = of_vera.until("The newest first", PATIENCE).await.unwrap();
     assert!(
-        shown.contains("Last decisions") && !shown.contains("shopper"),
+        shown.contains("Last decisions") && !shown.contains(">shopper<"),
         "who may only view sees no shopper: {shown}"
     );
+    // Streams of the same page share it only among those who see the same.
+    assert!(of_ed.until(">shopper<", PATIENCE).await.is_some(), "who may change slots sees shoppers");
+    let mut another = EventReader::open(&ed, "%2Fslots%2Foffers").await;
+    assert!(another.until(">shopper<", PATIENCE).await.is_some(), "a second stream of one caller");
     KeyStore::new(folder.path()).revoke("vera", 1).unwrap();
     assert!(of_vera.until("event: end", Duration::from_secs(5)).await.is_some(), "the stream ends with the key");
     let ((), ended) = tokio::join!(server.stop(), of_ed.until("event: end", Duration::from_secs(5)));

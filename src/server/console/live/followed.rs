@@ -41,6 +41,9 @@ use crate::{
 
 /// Time between two versions of a page. Streams send it within a fifth of a second, so that numbers are two seconds old at most.
 const EVERY: Duration = Duration::from_millis(1_800);
+/// Number of followed pages up to which each is made at that pace. More of them share what these cost, so that a shop whose people
+/// look at many slots pays no more for it.
+const PAGES_AT_PACE: u32 = 32;
 /// Time after which a page shows all that happened, for it may show a report from before.
 const REPORT_AGE_MAX: Duration = Duration::from_secs(3);
 /// Greatest age of a page in whose slot nothing happened.
@@ -107,6 +110,12 @@ impl PageVersion {
         };
         Self { hash: all, parts: parts(page).map(part).collect() }
     }
+}
+
+/// Returns the time between two versions of a page, of which there are this many.
+fn pace(pages: usize) -> Duration {
+    let pages = u32::try_from(pages).unwrap_or(u32::MAX).max(PAGES_AT_PACE);
+    EVERY.saturating_mul(pages) / PAGES_AT_PACE
 }
 
 /// Page by the things that decide what it shows.
@@ -268,10 +277,11 @@ impl PageMaker {
         let draining = self.console.api.draining();
         let mut made: Option<MadeOfSlot> = None;
         loop {
+            let pages = self.console.followed.pages().len();
             tokio::select! {
                 () = draining.cancelled() => return,
                 () = self.page.hurry.notified() => {}
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(pace(pages)) => {}
             }
             let followed = &self.console.followed;
             if followed.let_go(&self.key, &self.page) || !self.visitor.is_current() {
@@ -346,6 +356,13 @@ mod tests {
             ("/", None),
         ] {
             assert_eq!(slot_of_page(path), slot, "{path}");
+        }
+    }
+
+    #[test]
+    fn many_pages_share_what_some_cost() {
+        for (pages, millis) in [(1, 1_800), (32, 1_800), (64, 3_600), (96, 5_400)] {
+            assert_eq!(pace(pages), Duration::from_millis(millis), "{pages} pages");
         }
     }
 
