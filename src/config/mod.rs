@@ -1,6 +1,7 @@
 //! Settings of a server. Each setting has a default, and a file may set any of them.
 
 mod address;
+mod catalogue;
 mod incoming;
 mod limits;
 mod profiles;
@@ -15,6 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::Error as _};
 
 pub use address::Address;
+pub use catalogue::CatalogueSettings;
 pub use incoming::{EventMapping, IncomingEvents};
 pub use limits::Limits;
 pub use profiles::ProfileSettings;
@@ -86,6 +88,8 @@ pub struct Config {
     pub limits: Limits,
     /// Settings of the profiles that shopper events make.
     pub profiles: ProfileSettings,
+    /// Limits of the item catalogue.
+    pub catalogue: CatalogueSettings,
     /// Ways from the events of other systems to shopper events.
     pub incoming: IncomingEvents,
 }
@@ -133,6 +137,7 @@ impl Default for Config {
             insecure_public: false,
             limits: Limits::default(),
             profiles: ProfileSettings::default(),
+            catalogue: CatalogueSettings::default(),
             incoming: IncomingEvents::default(),
             log: "info".into(),
             log_format: LogFormat::default(),

@@ -7,6 +7,7 @@ mod connections;
 mod console;
 mod descriptors;
 mod features;
+mod health;
 mod http_call;
 mod incoming;
 mod json;
@@ -28,17 +29,14 @@ use tonic::{
     service::Routes,
     transport::{Server, server::Router as GrpcRouter},
 };
-use tonic_health::{
-    ServingStatus,
-    pb::health_server::{Health, HealthServer},
-    server::HealthReporter,
-};
+use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::layer::util::{Identity, Stack};
 
 use access::{AccessControl, AccessLayer};
 use calls::CallLimits;
 use connections::{DeadlineRenewal, Incoming};
 pub(crate) use descriptors::raise_descriptor_limit;
+use health::ServiceHealth;
 use http_call::HttpCalls;
 use ports::PortServers;
 pub use tls::TlsError;
@@ -48,6 +46,7 @@ use trace::TraceLayer;
 use crate::{
     access::KeyStore,
     config::{Address, Config, Limits},
+    engine::CatalogueLimits,
     journal::LossPolicy,
     metrics::{Metrics, metrics},
     node::{Node, OpenError, Options, SystemClock},
@@ -58,7 +57,8 @@ use crate::{
             DESCRIPTORS, decision_service_server::DecisionServiceServer, draft_service_server::DraftServiceServer,
             event_service_server::EventServiceServer, feedback_service_server::FeedbackServiceServer,
             import_service_server::ImportServiceServer, insight_service_server::InsightServiceServer,
-            privacy_service_server::PrivacyServiceServer, slot_service_server::SlotServiceServer,
+            item_service_server::ItemServiceServer, privacy_service_server::PrivacyServiceServer,
+            slot_service_server::SlotServiceServer,
         },
     },
 };
@@ -75,18 +75,6 @@ macro_rules! bounded {
 
 /// Layers around the services of the gRPC port: the trace, admission, then the limits.
 type Layers = Stack<CallLimits, Stack<AccessLayer, Stack<TraceLayer, Identity>>>;
-
-/// Services that answer while the disk is full, including the service as a whole ("").
-const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
-/// Services that do not answer while the disk is full.
-const WRITERS: [&str; 6] = [
-    "slotwise.v1.DraftService",
-    "slotwise.v1.EventService",
-    "slotwise.v1.FeedbackService",
-    "slotwise.v1.PrivacyService",
-    "slotwise.v1.ImportService",
-    "slotwise.v1.SlotService",
-];
 
 /// Reason why a server could not start, or had failed when it stopped.
 #[derive(Debug, thiserror::Error)]
@@ -284,36 +272,6 @@ pub async fn run(
     served
 }
 
-/// Health of the services, as the health service reports it.
-struct ServiceHealth(HealthReporter);
-
-impl ServiceHealth {
-    /// Reports whether the services that answer while the disk is full serve, and whether the others do.
-    async fn report(&self, readers: bool, writers: bool) {
-        for (services, serves) in [(&READERS[..], readers), (&WRITERS[..], writers)] {
-            let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
-            for service in services {
-                self.0.set_service_status(*service, status).await;
-            }
-        }
-    }
-
-    /// Reports each change of what the node can write, until `stop` is cancelled.
-    async fn follow(&self, node: &Node, stop: &CancellationToken) {
-        let (mut failure, mut full) = (node.failure(), node.full());
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => break,
-                // The senders live as long as the node, which the caller holds.
-                changed = failure.changed() => drop(changed),
-                changed = full.changed() => drop(changed),
-            }
-            let (failed, full) = (failure.borrow_and_update().is_some(), *full.borrow_and_update());
-            self.report(!failed, !failed && !full).await;
-        }
-    }
-}
-
 /// Returns the services of the gRPC port.
 fn grpc_router<H: Health>(
     limits: &Limits,
@@ -343,6 +301,7 @@ fn api_services(api: &Api) -> Routes {
         .add_service(bounded!(DraftServiceServer::new(api.clone())))
         .add_service(bounded!(ImportServiceServer::new(api.clone())))
         .add_service(bounded!(InsightServiceServer::new(api.clone())))
+        .add_service(bounded!(ItemServiceServer::new(api.clone())))
         .add_service(bounded!(PrivacyServiceServer::new(api.clone())))
 }
 
@@ -387,6 +346,7 @@ async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, Serve
         loss: if config.accept_loss { LossPolicy::Accepted } else { LossPolicy::Refused },
         default_consent: config.profiles.default_consent,
         keep_profiles_us: i64::try_from(config.profiles.keep.as_micros()).unwrap_or(i64::MAX),
+        catalogue: CatalogueLimits { items: config.catalogue.items, bytes: config.catalogue.bytes },
         retention_us: config.retention.map(|for_| i64::try_from(for_.as_micros()).unwrap_or(i64::MAX)),
     };
     let opened = tasks_blocking(move || Node::open(&options, Arc::new(SystemClock::default()), metrics)).await;

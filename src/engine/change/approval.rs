@@ -36,6 +36,7 @@ pub(super) fn check_approval(state: &State, slot: &SlotId, body: &Body, why: &Ch
         | Body::Decided(_)
         | Body::Deferred(_)
         | Body::Rewarded(_)
+        | Body::ItemsChanged(_)
         | Body::Shopper(_) => demand,
     };
     if wanted.is_some() && wanted != demand && why.actor.principal.is_empty() {
@@ -72,6 +73,7 @@ pub(in crate::engine) fn change_names(before: &Definition, body: &Body) -> Vec<&
         | Body::Decided(_)
         | Body::Deferred(_)
         | Body::Rewarded(_)
+        | Body::ItemsChanged(_)
         | Body::Shopper(_) => Vec::new(),
     }
 }
