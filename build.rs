@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             "slotwise/v1/slot.proto",
             "slotwise/v1/draft.proto",
             "slotwise/v1/import.proto",
+            "slotwise/v1/item.proto",
             "slotwise/v1/learning.proto",
             "slotwise/v1/controls.proto",
             "slotwise/v1/rule.proto",

@@ -51,7 +51,7 @@ impl Role {
 }
 
 /// Role that each call of the API needs, by the name of its method. The names are unique over the services.
-const METHODS: [(&str, Role); 50] = [
+const METHODS: [(&str, Role); 55] = [
     ("Decide", Role::Decide),
     ("BatchDecide", Role::Decide),
     ("StreamDecide", Role::Decide),
@@ -62,6 +62,7 @@ const METHODS: [(&str, Role); 50] = [
     ("GetSlot", Role::View),
     ("ListSlots", Role::View),
     ("ListArms", Role::View),
+    ("ListItems", Role::View),
     ("ListRevisions", Role::View),
     ("GetRevision", Role::View),
     ("PreviewSlotChange", Role::View),
@@ -91,6 +92,10 @@ const METHODS: [(&str, Role); 50] = [
     ("RemoveArms", Role::Tune),
     ("SetArmAvailability", Role::Tune),
     ("StreamArmAvailability", Role::Tune),
+    ("UpsertItems", Role::Tune),
+    ("RemoveItems", Role::Tune),
+    ("SetItemAvailability", Role::Tune),
+    ("StreamItems", Role::Tune),
     ("SetSafeChoice", Role::Tune),
     ("RollbackSlot", Role::Tune),
     ("DeleteSlot", Role::Admin),

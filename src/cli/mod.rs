@@ -17,6 +17,7 @@ mod events;
 mod explain;
 mod figures;
 pub mod help;
+mod items;
 mod journal;
 mod keys;
 mod output;
@@ -73,6 +74,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Print why a decision showed its arms.
     Explain(explain::Explain),
+    /// Add, remove and list the items that all slots share.
+    Items(items::ItemsArguments),
     /// Check shopper events before they are sent.
     Events(events::EventsArguments),
     /// Export or forget what is held of one subject.
@@ -172,7 +175,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Serve(serve) => serve.run().await,
         Command::Demo(demo) => demo.run().await,
         Command::Slots(slots) => slots.run().await,
-        Command::Drafts(drafts) => drafts.run().await,
+        Command::Drafts(drafts) => Box::pin(drafts.run()).await,
         Command::Report(report) => report.run().await,
         Command::Series(series) => series.run().await,
         Command::Segments(segments) => segments.run().await,
@@ -180,6 +183,7 @@ async fn run(command: Command) -> CommandResult {
         Command::Alerts(alerts) => alerts.run().await,
         Command::Doctor(doctor) => doctor.run().await,
         Command::Explain(explain) => explain.run().await,
+        Command::Items(items) => items.run().await,
         Command::Events(events) => events.run().await,
         Command::Privacy(privacy) => privacy.run().await,
         Command::Backup(backup) => backup.run(),

@@ -18,7 +18,8 @@ use crate::{
             decision_service_client::DecisionServiceClient, draft_service_client::DraftServiceClient,
             event_service_client::EventServiceClient, feedback_service_client::FeedbackServiceClient,
             import_service_client::ImportServiceClient, insight_service_client::InsightServiceClient,
-            privacy_service_client::PrivacyServiceClient, slot_service_client::SlotServiceClient,
+            item_service_client::ItemServiceClient, privacy_service_client::PrivacyServiceClient,
+            slot_service_client::SlotServiceClient,
         },
     },
 };
@@ -91,6 +92,7 @@ pub struct Client {
     pub(super) drafts: DraftServiceClient<Transport>,
     pub(super) imports: ImportServiceClient<Transport>,
     pub(super) insight: InsightServiceClient<Transport>,
+    pub(super) items: ItemServiceClient<Transport>,
     pub(super) privacy: PrivacyServiceClient<Transport>,
 }
 
@@ -147,6 +149,7 @@ impl Client {
             imports: ImportServiceClient::new(transport.clone()),
             drafts: DraftServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             insight: InsightServiceClient::new(transport.clone()),
+            items: ItemServiceClient::new(transport.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             privacy: PrivacyServiceClient::new(transport),
         })
     }

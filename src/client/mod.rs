@@ -9,6 +9,7 @@
 //! * [`Client::draft_change`] and [`Client::approve_draft`] make a change that needs a second person.
 //! * [`Client::report`], [`Client::preview_slot`] and [`Client::explain_decision`] read what was learned.
 //! * [`Client::record_shopper_events`] reports what shoppers did, once for all slots.
+//! * [`Client::upsert_items`] and its siblings keep the catalogue that all slots share.
 //! * [`Client::export_subject`] and [`Client::forget_subject`] answer what a person may ask of a shop.
 //! * [`Client::import_part`] teaches a slot decisions of the past.
 //! * [`CallOptions`] sets a timeout, and marks the shoppers of a client as simulated.
@@ -87,6 +88,7 @@ mod events;
 mod figures;
 mod imports;
 mod insight;
+mod items;
 mod learning;
 mod privacy;
 mod slots;
@@ -101,6 +103,7 @@ pub use events::{EventLine, EventOutcome, EventReport, EventReward, ReportedItem
 pub use figures::{PeriodReport, PolicyBaselines, PolicyComparisonResult, ReportPeriod, SeriesPoint, SeriesSplit};
 pub use imports::ImportedSoFar;
 pub use insight::{ChangePreview, DecisionExplanation, ExplainedArm};
+pub use items::{CatalogueItem, ItemJson};
 pub use learning::{ImportedLearning, LearningOrigin};
 pub use privacy::{ForgottenListing, SubjectForgotten};
 pub use slots::{SlotRevision, SlotSummary};

@@ -37,7 +37,7 @@ pub struct Limits {
 }
 
 /// Reads a number above 0: with a limit of 0 nothing would be served.
-fn positive<'de, D: Deserializer<'de>, N: Deserialize<'de> + Default + PartialEq>(
+pub(super) fn positive<'de, D: Deserializer<'de>, N: Deserialize<'de> + Default + PartialEq>(
     deserializer: D,
 ) -> Result<N, D::Error> {
     let number = N::deserialize(deserializer)?;

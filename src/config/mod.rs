@@ -1,6 +1,7 @@
 //! Settings of a server. Each setting has a default, and a file may set any of them.
 
 mod address;
+mod catalogue;
 mod incoming;
 mod limits;
 mod profiles;
@@ -17,6 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub use address::Address;
+pub use catalogue::CatalogueSettings;
 pub use incoming::{EventMapping, IncomingEvents};
 pub use limits::Limits;
 pub use profiles::ProfileSettings;
@@ -96,6 +98,8 @@ pub struct Config {
     pub limits: Limits,
     /// Settings of the profiles that shopper events make.
     pub profiles: ProfileSettings,
+    /// Limits of the item catalogue.
+    pub catalogue: CatalogueSettings,
     /// Ways from the events of other systems to shopper events.
     pub incoming: IncomingEvents,
 }
@@ -145,6 +149,7 @@ impl Default for Config {
             insecure_public: false,
             limits: Limits::default(),
             profiles: ProfileSettings::default(),
+            catalogue: CatalogueSettings::default(),
             incoming: IncomingEvents::default(),
             log: "info".into(),
             log_format: LogFormat::default(),

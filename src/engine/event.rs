@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     decision_record::DecisionRecord, drafts::DraftEvent, horizons::EventClass, ids::DecisionId, imported::ImportedPart,
-    learning_file::LearningImport, patch::Patch, shopper_event::ShopperEvent, subject::Subject,
+    items::ItemChanges, learning_file::LearningImport, patch::Patch, shopper_event::ShopperEvent, subject::Subject,
 };
 use crate::slot::{Arm, ArmId, ChangeReason, Definition, Schedule, SlotId, Unavailable};
 
@@ -174,6 +174,8 @@ pub enum Body {
     Shopper(Arc<ShopperEvent>),
     /// A subject was forgotten.
     SubjectForgotten(Box<ForgottenSubject>),
+    /// Items of the catalogue changed, which all slots share.
+    ItemsChanged(Arc<ItemChanges>),
 }
 
 /// Kinds of events that shoppers cause, here or in another system, as opposed to changes by people. They are by far the
@@ -185,6 +187,9 @@ pub const SHOPPER: &str = "shopper";
 
 /// Name of the kind of forgotten subjects.
 pub const FORGOTTEN: &str = "subject_forgotten";
+
+/// Name of the kind of changes of items, which concern every slot.
+pub const ITEMS_CHANGED: &str = "items_changed";
 
 /// Name of the kind of learning that was copied, which two slots take part in.
 pub const LEARNING_COPIED: &str = "learning_copied";
@@ -222,8 +227,8 @@ impl EventClass {
 }
 
 impl Body {
-    /// Returns the slot that the event belongs to, or `None` for one that may concern every slot: a shopper event, or a
-    /// subject that was forgotten.
+    /// Returns the slot that the event belongs to, or `None` for one that may concern every slot: a shopper event, a
+    /// change of items, or a subject that was forgotten.
     pub fn slot(&self) -> Option<&SlotId> {
         Some(match self {
             Self::SlotCreated { definition, .. } | Self::SlotUpdated { definition, .. } => &definition.id,
@@ -241,7 +246,7 @@ impl Body {
             Self::LearningImported(import) => &import.slot,
             Self::Decided(decided) | Self::Deferred(decided) => &decided.slot,
             Self::Rewarded(rewarded) => &rewarded.slot,
-            Self::Shopper(_) | Self::SubjectForgotten(_) => return None,
+            Self::Shopper(_) | Self::SubjectForgotten(_) | Self::ItemsChanged(_) => return None,
         })
     }
 
@@ -267,6 +272,7 @@ impl Body {
             Self::Rewarded(_) => "rewarded",
             Self::Shopper(_) => SHOPPER,
             Self::SubjectForgotten(_) => FORGOTTEN,
+            Self::ItemsChanged(_) => ITEMS_CHANGED,
         }
     }
 
@@ -288,6 +294,7 @@ impl Body {
             Self::Imported(part) => Some(&part.why),
             Self::LearningImported(import) => Some(&import.why),
             Self::SubjectForgotten(forgotten) => Some(&forgotten.why),
+            Self::ItemsChanged(changes) => Some(&changes.why),
             Self::Decided(_) | Self::Deferred(_) | Self::Rewarded(_) | Self::Shopper(_) => None,
         }
     }
@@ -310,6 +317,7 @@ impl Body {
             | Self::ArmReset { .. }
             | Self::LearningImported(_)
             | Self::SubjectForgotten(_)
+            | Self::ItemsChanged(_)
             | Self::Draft(_)
             | Self::Imported(_)
             | Self::Shopper(_) => None,

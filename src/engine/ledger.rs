@@ -135,6 +135,7 @@ impl Ledger {
             | Body::LearningImported(_)
             | Body::ArmReset { .. }
             | Body::Rewarded(_)
+            | Body::ItemsChanged(_)
             | Body::Shopper(_) => {}
         }
         step

@@ -6,6 +6,7 @@
 //! * [`plan`] turns a requested [`Change`] of a slot into an event, or returns the reason why it cannot.
 //! * [`plan_draft`] does so with a step of a [`Draft`]: a change that needs a second person.
 //! * [`plan_import`] does so with decisions of the past that a slot is to learn.
+//! * [`plan_items`] does so with a change of the item catalogue, which all slots share.
 //! * [`State::apply`] takes an [`Event`]. It is the only place where state changes.
 //! * [`snapshot`] converts a state to bytes and back. [`report`] says what was learned.
 //!
@@ -35,6 +36,8 @@ mod ids;
 mod import_plan;
 mod imported;
 mod index;
+mod item_plan;
+mod items;
 mod learning_file;
 mod ledger;
 mod outcome;
@@ -71,13 +74,15 @@ pub use decision_record::{
 pub use draft_plan::{DraftRequest, plan_draft};
 pub use drafts::{Draft, DraftContent, DraftEvent, DraftRefusal, DraftState, DraftStep, SignedStep};
 pub use event::{
-    Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, LEARNING_COPIED, RewardEvent, SHOPPER,
-    SLOT_RENAMED, TRAFFIC,
+    Availability, Body, DEFERRED, Event, FORGOTTEN, ForgottenSubject, ITEMS_CHANGED, LEARNING_COPIED, RewardEvent,
+    SHOPPER, SLOT_RENAMED, TRAFFIC,
 };
 pub use horizons::{EventClass, EventTimes, Horizons, MemoryCounts};
 pub use ids::{DecisionId, Hash128, hash};
 pub use import_plan::plan_import;
 pub use imported::{ImportProgress, ImportedObservation, ImportedPart};
+pub use item_plan::{CatalogueLimits, ItemRequest, PlannedItems, plan_items};
+pub use items::{ItemChanges, ItemOperation, ItemTable};
 pub use learning_file::{LearningFile, LearningFileError, LearningImport, LearningProvenance};
 pub use ledger::{ForgottenEntry, Ledger, Step};
 pub use outcome::{DecisionOutcome, OutcomeObserver};

@@ -9,6 +9,7 @@ use super::{
     apply::EventEffect,
     event::Body,
     ids::Hash128,
+    items::{ItemChanges, ItemTable},
     ledger::Step,
     outcome::{DecisionOutcome, OutcomeObserver, SlotOutcomeObserver},
     profile::{ProfileChange, ProfileStore},
@@ -28,11 +29,13 @@ pub struct SlotShard {
     pub(super) accounting: bool,
     /// State that shopper events change beside the slots.
     pub(super) shoppers: ShopperState,
+    /// Item catalogue. Every shard has a copy.
+    pub(super) items: ItemTable,
 }
 
 impl FromIterator<(SlotId, SlotState)> for SlotShard {
     fn from_iter<I: IntoIterator<Item = (SlotId, SlotState)>>(slots: I) -> Self {
-        Self { by_id: slots.into_iter().collect(), accounting: false, shoppers: ShopperState::default() }
+        Self { by_id: slots.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -68,7 +71,9 @@ impl SlotShard {
     }
 
     pub(super) fn split(self, shards: usize) -> Vec<Self> {
-        let empty = |shoppers| Self { by_id: BTreeMap::new(), accounting: self.accounting, shoppers };
+        let items = self.items;
+        let empty =
+            |shoppers| Self { by_id: BTreeMap::new(), accounting: self.accounting, shoppers, items: items.clone() };
         let mut split: Vec<Self> = self.shoppers.split(shards.max(1)).into_iter().map(empty).collect();
         for (slot, state) in self.by_id {
             split[Self::index_of(slot.as_str(), shards)].insert(slot, state);
@@ -78,9 +83,11 @@ impl SlotShard {
 
     pub(super) fn join(shards: Vec<Self>) -> Self {
         let accounting = shards.iter().any(|shard| shard.accounting);
+        // Every shard has the same items.
+        let items = shards.first().map(|shard| shard.items.clone()).unwrap_or_default();
         let (slots, shoppers): (Vec<_>, Vec<_>) = shards.into_iter().map(|shard| (shard.by_id, shard.shoppers)).unzip();
         let by_id = slots.into_iter().flatten().collect();
-        Self { by_id, accounting, shoppers: ShopperState::join(shoppers.into_iter()) }
+        Self { by_id, accounting, shoppers: ShopperState::join(shoppers.into_iter()), items }
     }
 
     /// Sweeps every slot if the step asks for it: each slot forgets what is older than the horizons of the whole
@@ -104,7 +111,7 @@ impl SlotShard {
         match body {
             Body::SlotCreated { definition, why } => {
                 let number = step.number.unwrap_or(0);
-                let state = SlotState::create(number, definition, step.at_us, why, self.accounting);
+                let state = SlotState::create(number, definition, step.at_us, why, (self.accounting, &self.items));
                 let before = self.by_id.insert(definition.id.clone(), state);
                 if let Some(before) = before {
                     before.report_open_decisions(step.at_us, observer);
@@ -136,6 +143,10 @@ impl SlotShard {
                 self.forget_subject(&forgotten.subject);
                 return EventEffect::Change;
             }
+            Body::ItemsChanged(changes) => {
+                self.apply_items(changes);
+                return EventEffect::Change;
+            }
             Body::SlotUpdated { .. }
             | Body::SlotPatched { .. }
             | Body::SlotReset { .. }
@@ -164,7 +175,7 @@ impl SlotShard {
             (Body::Deferred(_), None) => EventEffect::Decision,
             (_, None) => EventEffect::Change,
             (Body::Rewarded(reward), Some(slot)) => self.shoppers.apply_reward(step, reward, body, slot, observer),
-            (body, Some(slot)) => slot.apply(step, body, observer),
+            (body, Some(slot)) => slot.apply(step, &self.items, body, observer),
         }
     }
 }
@@ -190,7 +201,7 @@ impl SlotShard {
 
     /// Puts in a slot that was taken out, under its new id.
     pub fn put_renamed(&mut self, step: Step, mut state: Box<SlotState>, to: &SlotId, why: &ChangeReason) {
-        state.rename(step.at_us, to, why);
+        state.rename(step.at_us, &self.items, to, why);
         self.by_id.insert(to.clone(), *state);
     }
 
@@ -202,6 +213,21 @@ impl SlotShard {
         if let Some(profiles) = &mut self.shoppers.profiles {
             profiles.forget_subject(subject);
         }
+    }
+
+    /// Changes items of the catalogue, and the arms of the slots that have them.
+    fn apply_items(&mut self, changes: &ItemChanges) {
+        for operation in &changes.operations {
+            self.items.apply(operation);
+        }
+        for slot in self.by_id.values_mut() {
+            slot.apply_items(&self.items, changes);
+        }
+    }
+
+    /// Item catalogue.
+    pub fn items(&self) -> &ItemTable {
+        &self.items
     }
 
     /// Profiles, if this shard has them.

@@ -10,6 +10,7 @@ use super::{
     apply::EventEffect,
     event::{Body, RewardEvent},
     ids::{Hash128, hash},
+    items::ItemTable,
     ledger::Step,
     outcome::OutcomeObserver,
     pending::event_key,
@@ -94,14 +95,16 @@ impl ShopperState {
             let first = FirstEvent { came_us: Some(first.came_us), ..FirstEvent::default() };
             return EventEffect::Reward(slot.count_duplicate(first));
         }
-        let effect = slot.apply(step, body, observer.as_deref_mut());
+        // A reward defines nothing, so it needs no items.
+        let no_items = ItemTable::default();
+        let effect = slot.apply(step, &no_items, body, observer.as_deref_mut());
         let parts =
             reward.reverses.as_deref().and_then(|id| self.find_reaching(id, slot)).map_or(1, |of| items_in(of.content));
         for part in 1..parts {
             let reverses = reward.reverses.as_deref().map(|id| part_id(id, part)).filter(|id| slot.knows_event(id));
             if reverses.is_some() {
                 let part = RewardEvent { event_id: part_id(&reward.event_id, part), reverses, ..reward.clone() };
-                slot.apply(step, &Body::Rewarded(Box::new(part)), observer.as_deref_mut());
+                slot.apply(step, &no_items, &Body::Rewarded(Box::new(part)), observer.as_deref_mut());
             }
         }
         effect

@@ -6,6 +6,7 @@ use super::{
     apply::EventEffect,
     decision_record::DecisionRecord,
     event::Event,
+    items::ItemTable,
     learning_file::LearningProvenance,
     ledger::{ForgottenEntry, Ledger},
     profile::ProfileStore,
@@ -70,7 +71,8 @@ impl State {
     pub fn only(&self, slot: &SlotId) -> Self {
         let slots = self.slots.get(slot.as_str()).map(|state| (slot.clone(), state.without_memory()));
         // Profiles and ids of events are left out with the rest of the memory.
-        Self { slots: slots.into_iter().collect(), ledger: self.ledger.clone() }
+        let slots = SlotShard { items: self.slots.items.clone(), ..slots.into_iter().collect() };
+        Self { slots, ledger: self.ledger.clone() }
     }
 
     /// Returns the slot of this number.
@@ -121,6 +123,11 @@ impl State {
     /// Subjects that were forgotten, oldest first.
     pub fn forgotten_subjects(&self) -> impl DoubleEndedIterator<Item = &ForgottenEntry> {
         self.ledger.forgotten()
+    }
+
+    /// Item catalogue.
+    pub fn items(&self) -> &ItemTable {
+        self.slots.items()
     }
 
     /// Profiles of sessions and customers.

@@ -27,6 +27,9 @@ pub struct SlotView {
     pub former_ids: Vec<SlotId>,
     /// Arms of the slot by id.
     pub arms: Arc<ArmTable>,
+    /// Arms joined with their items of the catalogue, or `None` if no item changes an arm. See
+    /// [`arms_in_effect`](Self::arms_in_effect).
+    pub(super) joined_arms: Option<Arc<[Arc<Arm>]>>,
     /// Learner.
     pub learner: Arc<Learner>,
     /// Counters of the slot.
@@ -66,9 +69,14 @@ pub struct SlotView {
 }
 
 impl SlotView {
-    /// Returns an arm of the slot.
+    /// Arms in the slot's order, joined with their items of the catalogue.
+    pub fn arms_in_effect(&self) -> &[Arc<Arm>] {
+        self.joined_arms.as_deref().unwrap_or(&self.definition.arms)
+    }
+
+    /// Returns an arm of the slot, joined with its item of the catalogue.
     pub fn arm(&self, arm: &str) -> Option<&Arm> {
-        self.arms.position(arm).map(|position| self.definition.arms[position].as_ref())
+        self.arms.position(arm).map(|position| self.arms_in_effect()[position].as_ref())
     }
 
     /// Id that the slot was created with. Its shoppers are in the groups that this id gives, also after it was renamed.
@@ -105,13 +113,15 @@ impl SlotView {
 impl SlotState {
     /// Returns the view that decisions read.
     pub fn view(&self) -> SlotView {
-        let SlotDesign { revision, arms_bytes: _, definition, revisions, arms, rules, former_ids } = &self.design;
+        let SlotDesign { revision, arms_bytes: _, definition, revisions, arms, rules, former_ids, joined_arms } =
+            &self.design;
         SlotView {
             number: self.number,
             revision: *revision,
             definition: Arc::clone(definition),
             former_ids: former_ids.clone(),
             arms: Arc::clone(arms),
+            joined_arms: joined_arms.clone(),
             learner: Arc::clone(&self.learner),
             counters: self.counters.slot,
             arm_counters: Arc::clone(&self.counters.arms),
@@ -130,6 +140,15 @@ impl SlotState {
             remembered: self.remembered(),
             forgotten: self.forgotten,
             deferred: self.deferred.counts(),
+        }
+    }
+
+    /// Returns `true` if a view has the arms that the slot has now, as items of the catalogue join them.
+    pub fn has_arms_of(&self, view: &SlotView) -> bool {
+        match (&self.design.joined_arms, &view.joined_arms) {
+            (None, None) => true,
+            (Some(now), Some(then)) => Arc::ptr_eq(now, then),
+            (None, Some(_)) | (Some(_), None) => false,
         }
     }
 

@@ -354,6 +354,10 @@ impl Observer for Metrics {
         self.shoppers.set_profiles(counts);
     }
 
+    fn items(&self, items: usize, bytes: u64) {
+        self.shoppers.set_items(items, bytes);
+    }
+
     fn frozen(&self, seconds: f64) {
         self.pause_seconds.observe(seconds);
     }

@@ -1,4 +1,4 @@
-//! Counters of shopper events, and gauges of profiles.
+//! Counters of shopper events, and gauges of profiles and items.
 
 use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -11,6 +11,8 @@ pub(super) struct ShopperMetrics {
     events: IntCounterVec,
     profiles: IntGaugeVec,
     bytes: IntGauge,
+    items: IntGauge,
+    items_bytes: IntGauge,
 }
 
 impl ShopperMetrics {
@@ -29,6 +31,8 @@ impl ShopperMetrics {
             events: add(registry, IntCounterVec::new(events, &["result"])?)?,
             profiles: add(registry, IntGaugeVec::new(profiles, &["kind"])?)?,
             bytes: add(registry, bytes)?,
+            items: add(registry, IntGauge::new("slotwise_items", "Items of the catalogue.")?)?,
+            items_bytes: add(registry, IntGauge::new("slotwise_items_bytes", "Memory of all items.")?)?,
         })
     }
 
@@ -60,5 +64,11 @@ impl ShopperMetrics {
             self.profiles.with_label_values(&[kind]).set(gauge(count));
         }
         self.bytes.set(gauge(bytes));
+    }
+
+    /// Sets the gauges of the item catalogue.
+    pub(super) fn set_items(&self, items: usize, bytes: u64) {
+        self.items.set(gauge(items as u64));
+        self.items_bytes.set(gauge(bytes));
     }
 }

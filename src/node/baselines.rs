@@ -43,7 +43,14 @@ impl Node {
         let drawn = self.counter.fetch_add(1, Ordering::Relaxed);
         let seed = hash("baseline", &[&self.secret, &drawn.to_be_bytes()]).word();
         let id = DecisionId::new(view.number, now_us, 0);
-        let options = DecideOptions { deadline_passed: true, already_shown: taken, ..DecideOptions::new(id, seed) };
+        let items = self.items();
+        items.add_features(&mut request, &view);
+        let options = DecideOptions {
+            deadline_passed: true,
+            already_shown: taken,
+            items: Some(&items),
+            ..DecideOptions::new(id, seed)
+        };
         let arms = if request.candidates.is_empty() { view.definition.arms.len() } else { request.candidates.len() };
         let decision = run_long(arms, || self.exposures.look(&view, request, options));
         let decided: Arc<DecisionRecord> = Arc::new(decision.decided);

@@ -12,7 +12,7 @@ use super::{
     recover::workers, requests::RequestDecision, shoppers::CallShopper,
 };
 use crate::{
-    engine::{DecideOptions, DecisionId, DecisionRecord, Request, SlotView, hash},
+    engine::{DecideOptions, DecisionId, DecisionRecord, ItemTable, Request, SlotView, hash},
     slot::{ArmId, FieldError, limits::WORK_MAX},
 };
 
@@ -54,6 +54,7 @@ struct CallScene<'a> {
     /// Arms that may not be shown, because a request before it got them.
     taken: &'a [ArmId],
     now_us: i64,
+    items: &'a ItemTable,
     deadline_passed: &'a (dyn Fn() -> bool + Send + Sync),
 }
 
@@ -257,6 +258,7 @@ impl Node {
         let mut work = 0_usize;
         let mut size = AnswerSize::default();
         let mut shopper = CallShopper::default();
+        let items = self.shared.items();
         for request in requests {
             work = work.saturating_add(self.work_of_one(&request));
             if work > WORK_MAX {
@@ -272,7 +274,7 @@ impl Node {
                 answers.push(Err(why.into()));
                 continue;
             }
-            let scene = CallScene { taken: &taken, now_us, deadline_passed };
+            let scene = CallScene { taken: &taken, now_us, items: &items, deadline_passed };
             let answer = self.decide_one(request, scene, &mut shopper, fresh);
             if let Ok(answer) = &answer
                 && distinct
@@ -287,7 +289,7 @@ impl Node {
     fn decide_one(
         &self,
         mut request: Request,
-        CallScene { taken, now_us, deadline_passed }: CallScene<'_>,
+        CallScene { taken, now_us, items, deadline_passed }: CallScene<'_>,
         shopper: &mut CallShopper,
         fresh: &mut Vec<(u32, Arc<DecisionRecord>)>,
     ) -> Result<Answer, DecideError> {
@@ -304,11 +306,13 @@ impl Node {
         if let Some(decided) = self.repeated(&view, &request, fingerprint, fresh, now_us)? {
             return Ok(Answer { decided, explanation: None, view, ignored_candidates });
         }
+        items.add_features(&mut request, &view);
         self.add_profile_features(&mut request, &view, now_us, shopper);
         let random = hash("draw", &[&self.secret, &self.counter.fetch_add(1, Ordering::Relaxed).to_be_bytes()]);
         let drawn_by = self.logins.session_of(&view, &request.subject);
         let options = DecideOptions {
             drawn_by: drawn_by.as_deref(),
+            items: Some(items),
             already_shown: taken,
             deadline_passed: deadline_passed(),
             interrupted: &deadline_passed,

@@ -76,6 +76,7 @@ pub(super) fn decision(stored: &Stored<'_>, mask: Mask) -> Result<(i64, Arc<Deci
         | Body::Imported(_)
         | Body::Rewarded(_)
         | Body::SubjectForgotten(_)
+        | Body::ItemsChanged(_)
         | Body::LearningCopied { .. }
         | Body::ArmReset { .. }
         | Body::LearningImported(_)

@@ -33,6 +33,7 @@ mod export;
 mod exposures;
 mod folder;
 mod hindsight;
+mod items;
 mod join;
 mod logins;
 mod newest;
@@ -60,7 +61,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::JoinHandle,
@@ -84,6 +85,7 @@ pub use error::{DecideError, OpenError, WriteError};
 pub use export::{ExportCounts, ExportFormat, ExportStyle, column_help, write_export};
 pub use folder::FolderError;
 pub use hindsight::{HindsightError, RecalledDecision};
+pub use items::ItemsOutcome;
 pub use join::{JoinError, JoinedDecision, JoinedEvent, Selection, join};
 pub use newest::NEWEST_MAX;
 pub use observer::{Observer, Unobserved};
@@ -193,6 +195,7 @@ impl Node {
         let shared = Arc::new(Shared {
             views: DashMap::new(),
             profiles: state.profiles().into_iter().flat_map(ProfileStore::iter).map(shared_profile).collect(),
+            items: RwLock::default(),
             clock,
             observer,
             failure: watch::Sender::new(None),
@@ -206,6 +209,7 @@ impl Node {
         if let Some(profiles) = state.profiles() {
             shared.observer.profiles(profiles.counts());
         }
+        shared.publish_items(state.items());
         shared.doubt.begin(state.at_us(), &*shared.clock, folder.path());
         let (requests, exposures, logins) = (RequestIndex::default(), Arc::<Exposures>::default(), Logins::default());
         publish_all(&state, &shared, (&requests, &exposures, &logins));
@@ -226,6 +230,7 @@ impl Node {
             catch_up: None,
             partly_published: BTreeMap::new(),
             items: ItemArms::default(),
+            catalogue: options.catalogue,
             exposures: Arc::clone(&exposures),
         };
         let writer = std::thread::Builder::new()

@@ -35,6 +35,10 @@ pub trait Observer: Send + Sync + fmt::Debug {
     fn profiles(&self, counts: ProfileCounts) {
         let _ = counts;
     }
+    /// The item catalogue has this number of items, which take this number of bytes.
+    fn items(&self, items: usize, bytes: u64) {
+        let _ = (items, bytes);
+    }
     /// The condition of a rule failed `count` times while it was evaluated.
     fn rule_failed(&self, slot: &str, rule: &str, times: u64);
     /// A slot was deleted, and is not published any more.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{journal::LossPolicy, slot::Consent};
+use crate::{engine::CatalogueLimits, journal::LossPolicy, slot::Consent};
 
 /// Options of a node.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +24,8 @@ pub struct Options {
     pub default_consent: Consent,
     /// Time without an event after which a customer's profile is dropped, microseconds.
     pub keep_profiles_us: i64,
+    /// Limits of the item catalogue.
+    pub catalogue: CatalogueLimits,
 }
 
 /// Default time that decisions and rewards stay in the journal, microseconds: 90 days.
@@ -44,6 +46,7 @@ impl Options {
             loss: LossPolicy::Refused,
             default_consent: Consent::SessionOnly,
             keep_profiles_us: KEEP_PROFILES_US,
+            catalogue: CatalogueLimits::default(),
         }
     }
 }

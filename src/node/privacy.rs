@@ -122,6 +122,7 @@ impl Node {
                 | Body::Rewarded(_)
                 | Body::Shopper(_)
                 | Body::SubjectForgotten(_)
+                | Body::ItemsChanged(_)
                 | Body::LearningCopied { .. }
                 | Body::ArmReset { .. }
                 | Body::LearningImported(_)

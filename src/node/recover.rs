@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Body, Event, EventClass, FORGOTTEN, LEARNING_COPIED, LearningSeed, Ledger, SHOPPER, SLOT_RENAMED, SlotShard,
-        SlotState, State, Step, TRAFFIC,
+        Body, Event, EventClass, FORGOTTEN, ITEMS_CHANGED, LEARNING_COPIED, LearningSeed, Ledger, SHOPPER,
+        SLOT_RENAMED, SlotShard, SlotState, State, Step, TRAFFIC,
         snapshot::{FrozenState, Origin},
     },
     journal::{ChainPoint, JournalId, JournalReader, LossPolicy, ReadError, RecordHandler, RecordRange, Stored},
@@ -88,7 +88,7 @@ struct Reader {
 
 impl Reader {
     fn take(&mut self, stored: &Stored<'_>) -> Result<(), String> {
-        if [SHOPPER, FORGOTTEN].contains(&stored.kind) {
+        if [SHOPPER, FORGOTTEN, ITEMS_CHANGED].contains(&stored.kind) {
             return self.take_for_all(stored);
         }
         let (step, work) = if TRAFFIC.contains(&stored.kind) {

@@ -104,6 +104,7 @@ impl Traces {
                 known
             }
             Body::SubjectForgotten(_)
+            | Body::ItemsChanged(_)
             | Body::LearningCopied { .. }
             | Body::ArmReset { .. }
             | Body::LearningImported(_)

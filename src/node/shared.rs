@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64},
     },
     time::Instant,
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{Clock, Observer, clock_doubt::ClockDoubt, queue::Queue};
 use crate::{
-    engine::{ProfileKey, ShopperProfile, SlotView},
+    engine::{ItemTable, ProfileKey, ShopperProfile, SlotView},
     slot::SlotId,
 };
 
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(super) views: DashMap<SlotId, Arc<SlotView>>,
     /// Profiles as decisions read them. The writer keeps them equal to those of the state.
     pub(super) profiles: DashMap<ProfileKey, Arc<ShopperProfile>>,
+    /// Item catalogue as decisions read it.
+    pub(super) items: RwLock<Arc<ItemTable>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) failure: watch::Sender<Option<String>>,
@@ -59,6 +61,17 @@ impl Shared {
             tracing::error!(why, "the service writes nothing until it is restarted; restart it");
             self.failure.send_replace(Some(why.to_owned()));
         }
+    }
+
+    /// Item catalogue as published.
+    pub(super) fn items(&self) -> Arc<ItemTable> {
+        Arc::clone(&self.items.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Publishes the item catalogue.
+    pub(super) fn publish_items(&self, items: &ItemTable) {
+        *self.items.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(items.clone());
+        self.observer.items(items.len(), items.bytes());
     }
 
     pub(super) fn is_full(&self) -> bool {

@@ -104,9 +104,10 @@ impl Node {
         }
     }
 
-    /// Adds the features of the shopper's profiles to a request that is only tried.
-    pub fn add_profile_features_to_trial(&self, request: &mut Request, view: &SlotView, now_us: i64) {
+    /// Adds the features of the item catalogue and of the shopper's profiles to a request that is only tried.
+    pub fn add_features_to_trial(&self, request: &mut Request, view: &SlotView, now_us: i64) {
         let subject = request.subject.clone();
+        self.items().add_features(request, view);
         let consent = request.consent.unwrap_or(view.definition.default_consent);
         request.subject = self.subjects.unnamed_pseudonym(&subject.clone().as_far_as(consent));
         self.add_profile_features(request, view, now_us, &mut CallShopper::default());

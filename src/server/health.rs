@@ -8,10 +8,11 @@ use crate::node::Node;
 /// Services that answer while the disk is full, including the service as a whole ("").
 const READERS: [&str; 3] = ["", "slotwise.v1.DecisionService", "slotwise.v1.InsightService"];
 /// Services that do not answer while the disk is full.
-const WRITERS: [&str; 6] = [
+const WRITERS: [&str; 7] = [
     "slotwise.v1.DraftService",
     "slotwise.v1.EventService",
     "slotwise.v1.FeedbackService",
+    "slotwise.v1.ItemService",
     "slotwise.v1.PrivacyService",
     "slotwise.v1.ImportService",
     "slotwise.v1.SlotService",

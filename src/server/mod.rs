@@ -46,6 +46,7 @@ use trace::{SpanExport, TraceLayer};
 use crate::{
     access::KeyStore,
     config::{self, Address, Config, Limits},
+    engine::CatalogueLimits,
     journal::LossPolicy,
     metrics::{Metrics, metrics},
     node::{Node, OpenError, Options, SystemClock},
@@ -56,7 +57,8 @@ use crate::{
             DESCRIPTORS, decision_service_server::DecisionServiceServer, draft_service_server::DraftServiceServer,
             event_service_server::EventServiceServer, feedback_service_server::FeedbackServiceServer,
             import_service_server::ImportServiceServer, insight_service_server::InsightServiceServer,
-            privacy_service_server::PrivacyServiceServer, slot_service_server::SlotServiceServer,
+            item_service_server::ItemServiceServer, privacy_service_server::PrivacyServiceServer,
+            slot_service_server::SlotServiceServer,
         },
     },
 };
@@ -311,6 +313,7 @@ fn api_services(api: &Api) -> Routes {
         .add_service(bounded!(DraftServiceServer::new(api.clone())))
         .add_service(bounded!(ImportServiceServer::new(api.clone())))
         .add_service(bounded!(InsightServiceServer::new(api.clone())))
+        .add_service(bounded!(ItemServiceServer::new(api.clone())))
         .add_service(bounded!(PrivacyServiceServer::new(api.clone())))
 }
 
@@ -355,6 +358,7 @@ async fn open(config: &Config, metrics: Arc<Metrics>) -> Result<Arc<Node>, Serve
         loss: if config.accept_loss { LossPolicy::Accepted } else { LossPolicy::Refused },
         default_consent: config.profiles.default_consent,
         keep_profiles_us: config::micros(config.profiles.keep),
+        catalogue: CatalogueLimits { items: config.catalogue.items, bytes: config.catalogue.bytes },
         retention_us: config.retention.map(config::micros),
         subject_retention_us: config.subject_retention.time(config.retention).map(config::micros),
     };

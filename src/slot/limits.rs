@@ -188,3 +188,6 @@ pub const IMPORT_PART_MAX: usize = 200;
 pub const IMPORT_ID_BYTES_MAX: usize = 128;
 /// Imports whose progress one slot remembers. The oldest are forgotten first.
 pub const IMPORTS_MAX: usize = 100;
+/// Items that one change of the catalogue names. The writer checks and applies them in some tens of milliseconds, for which
+/// rewards wait.
+pub const ITEM_OPERATIONS_MAX: usize = 10_000;

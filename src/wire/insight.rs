@@ -216,7 +216,7 @@ impl InsightService for Api {
         let options = DecideOptions::new(DecisionId::new(view.number, now_us, draw), draw);
         let request = engine::Request { request_id: None, explain: true, ..request };
         let mut request = request;
-        self.node()?.add_profile_features_to_trial(&mut request, &view, now_us);
+        self.node()?.add_features_to_trial(&mut request, &view, now_us);
         let view = view.at(now_us);
         let decided = run_long(view.definition.arms.len(), || decide(&view, request, options));
         let answer = encode::decision(&decided.decided, decided.explanation, Some(&view));

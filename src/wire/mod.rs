@@ -3,7 +3,7 @@
 //! * [`proto`]: the generated types, for clients, tests and benches.
 //! * `decode…`, `encode…`: conversions between messages and the domain's values. An incoming message is checked here,
 //!   once, and every error names its field.
-//! * `decision`, `feedback`, `events`, `slots`, `drafts`, `insight`, `privacy`: one file or folder per service. `by_request`: what other protocols need
+//! * `decision`, `feedback`, `events`, `slots`, `drafts`, `insight`, `items`, `privacy`: one file or folder per service. `by_request`: what other protocols need
 //!   besides.
 //! * `enums`: the pairs of enumerations of the domain and of the API.
 //! * `error`: the only place that turns an error into a gRPC status.
@@ -40,6 +40,7 @@ mod feedback;
 pub(crate) mod figures;
 mod imports;
 mod insight;
+mod items;
 mod learning;
 mod mask;
 mod page;

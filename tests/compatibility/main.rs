@@ -161,6 +161,7 @@ fn the_newest_fixture_is_of_this_version_and_holds_every_kind_of_event() {
         "slot_renamed",
         "arm_reset",
         "subject_forgotten",
+        "items_changed",
     ];
     assert_eq!(kinds, every.map(str::to_owned).into(), "a kind was added: add a fixture that holds it");
     assert_eq!(optional_parts.len(), 11, "decisions have only {optional_parts:?}");

@@ -21,6 +21,7 @@ mod examples;
 mod export;
 mod imports;
 mod incoming;
+mod items;
 mod json;
 mod learning;
 mod learning_files;

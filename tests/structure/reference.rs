@@ -104,6 +104,7 @@ fn the_reference_of_the_configuration_is_the_program_s_own() {
         ("`[incoming.segment]` and `[incoming.cloudevents]`", "src/config/incoming.rs", "pub struct EventMapping"),
         ("`[profiles]`", "src/config/profiles.rs", "pub struct ProfileSettings"),
         ("`[traces]`", "src/config/traces.rs", "pub struct TraceSettings"),
+        ("`[catalogue]`", "src/config/catalogue.rs", "pub struct CatalogueSettings"),
     ] {
         write!(page, "\n## {heading}\n\n| key | meaning |\n| --- | --- |\n").unwrap();
         let text = source(path);
@@ -151,8 +152,8 @@ fn the_reference_of_the_api_is_what_the_protos_say() {
          then the messages and their fields.\n"
     );
     let files = [
-        "decision", "feedback", "slot", "draft", "import", "insight", "controls", "rule", "learning", "explain",
-        "preview",
+        "decision", "feedback", "slot", "draft", "import", "insight", "item", "controls", "rule", "learning",
+        "explain", "preview",
     ]
     .map(|file| Path::new("proto/slotwise/v1").join(format!("{file}.proto")))
     .map(|path| documented(&source(path.to_str().unwrap()), "//"));

@@ -114,6 +114,8 @@ impl SlotState {
         let decided_by = decided.matches.as_ref().and_then(|_| self.definition_at(decided.revision));
         let matched: SmallVec<[Option<Features>; 4]> =
             decided.chosen.iter().map(|chosen| decided.matched_features(&chosen.arm, decided_by.as_deref())).collect();
+        let joined = self.design.joined_arms.clone();
+        let arms = joined.as_deref().unwrap_or(&definition.arms);
         let found: SmallVec<[_; 4]> =
             decided.chosen.iter().map(|chosen| self.design.arms.find(chosen.arm.as_str())).collect();
         let features: SmallVec<[RowFeatures<'_>; 4]> = decided
@@ -123,7 +125,7 @@ impl SlotState {
             .zip(&matched)
             .map(|((chosen, found), matched)| {
                 let own = matched.as_ref().or(own_of.get(&chosen.arm).copied());
-                let attributes = found.and_then(|(_, position)| position).map(|at| &definition.arms[at].attributes);
+                let attributes = found.and_then(|(_, position)| position).map(|at| &arms[at].attributes);
                 RowFeatures {
                     context: &decided.context,
                     candidate: own.filter(|own| !own.is_empty()),

@@ -20,6 +20,8 @@ impl SlotState {
         }
         let half_life_us = definition.controls.half_life_us();
         let nothing = Features::new();
+        let joined = self.design.joined_arms.clone();
+        let arms = joined.as_deref().unwrap_or(&definition.arms);
         for observation in &part.observations {
             let age_us = at_us.saturating_sub(observation.at_us).max(0);
             let weight = math::exp2(-(age_us as f64 / half_life_us as f64));
@@ -27,7 +29,7 @@ impl SlotState {
                 continue;
             }
             let found = self.design.arms.find(observation.arm.as_str());
-            let attributes = found.and_then(|(_, position)| position).map(|at| &definition.arms[at].attributes);
+            let attributes = found.and_then(|(_, position)| position).map(|at| &arms[at].attributes);
             let features = RowFeatures {
                 context: &observation.context,
                 candidate: Some(&observation.features).filter(|own| !own.is_empty()),

@@ -21,6 +21,7 @@ pub use deferred::SHOWN;
 use super::{
     answer::RewardAnswer,
     event::{Availability, Body},
+    items::{ItemChanges, ItemTable},
     ledger::Step,
     outcome::OutcomeObserver,
     shopper_effect::ShopperEffect,
@@ -42,16 +43,16 @@ pub enum EventEffect {
 }
 
 impl SlotState {
-    /// Creates a slot.
+    /// Creates a slot beside these items. It only keeps accounts if `accounting` is `true`.
     pub(super) fn create(
         number: u32,
         definition: &Arc<Definition>,
         at_us: i64,
         why: &ChangeReason,
-        accounting: bool,
+        (accounting, items): (bool, &ItemTable),
     ) -> Self {
         let mut state = Self::new(number, accounting, SlotDesign::new(definition), at_us);
-        state.define(at_us, Arc::clone(definition), why, "created".into());
+        state.define(at_us, items, Arc::clone(definition), why, "created".into());
         state
     }
 
@@ -59,6 +60,7 @@ impl SlotState {
     pub(super) fn apply(
         &mut self,
         step: Step,
+        items: &ItemTable,
         body: &Body,
         mut observer: Option<&mut OutcomeObserver<'_>>,
     ) -> EventEffect {
@@ -75,22 +77,22 @@ impl SlotState {
         match body {
             Body::SlotUpdated { definition, why, rolled_back_to } => {
                 let change = rolled_back_to.map_or("updated".into(), |n| format!("rolled back to {n}"));
-                self.define(at_us, Arc::clone(definition), why, change);
+                self.define(at_us, items, Arc::clone(definition), why, change);
             }
             Body::SlotPatched { patch, why, rolled_back_to } => {
                 let change = rolled_back_to.map_or("updated".into(), |n| format!("rolled back to {n}"));
                 let definition = patch.apply(&self.design.definition);
-                self.define(at_us, Arc::new(definition), why, change);
+                self.define(at_us, items, Arc::new(definition), why, change);
             }
             Body::ArmsUpserted { arms, why, .. } => {
-                self.change_arms(at_us, why, "arms upserted", |have| upsert_arms(have, arms));
+                self.change_arms(at_us, items, why, "arms upserted", |have| upsert_arms(have, arms));
             }
-            Body::ArmsRemoved { arms, why, .. } => self.change_arms(at_us, why, "arms removed", |have| {
+            Body::ArmsRemoved { arms, why, .. } => self.change_arms(at_us, items, why, "arms removed", |have| {
                 let gone: HashSet<&ArmId> = arms.iter().collect();
                 have.retain(|arm| !gone.contains(&arm.id));
             }),
             Body::AvailabilitySet { available, why, .. } => {
-                self.change_arms(at_us, why, AVAILABILITY, |have| {
+                self.change_arms(at_us, items, why, AVAILABILITY, |have| {
                     let wanted: BTreeMap<&ArmId, Availability> = available.iter().map(|(arm, a)| (arm, *a)).collect();
                     for arm in have {
                         if let Some(wanted) = wanted.get(&arm.id)
@@ -103,11 +105,12 @@ impl SlotState {
             }
             Body::SlotReset { why, .. } => {
                 self.report_open_decisions(at_us, observer);
-                self.reset(at_us, why);
+                self.reset(at_us, items, why);
             }
             Body::ArmReset { arm, why, .. } => {
                 self.reset_arm(arm);
-                self.define(at_us, Arc::clone(&self.design.definition), why, format!("arm {arm} reset"));
+                let definition = Arc::clone(&self.design.definition);
+                self.define(at_us, items, definition, why, format!("arm {arm} reset"));
             }
             Body::Imported(part) => self.apply_import(at_us, part),
             Body::LearningImported(import) => self.take_learning(import.file.seed(), import.weight),
@@ -124,6 +127,7 @@ impl SlotState {
             Body::Rewarded(_)
             | Body::Shopper(_)
             | Body::SubjectForgotten(_)
+            | Body::ItemsChanged(_)
             | Body::LearningCopied { .. }
             | Body::SlotCreated { .. }
             | Body::SlotRenamed { .. }
@@ -133,26 +137,34 @@ impl SlotState {
     }
 
     /// Forgets everything that the slot learned, but neither its revisions nor the numbers of forgotten items.
-    fn reset(&mut self, at_us: i64, why: &ChangeReason) {
+    fn reset(&mut self, at_us: i64, items: &ItemTable, why: &ChangeReason) {
         let definition = Arc::clone(&self.design.definition);
         let mut design = self.design.clone();
         design.forget_arms();
         let drafts = std::mem::take(&mut self.drafts);
         *self = Self { forgotten: self.forgotten, drafts, ..Self::new(self.number, self.accounting, design, at_us) };
-        self.define(at_us, definition, why, "reset".into());
+        self.define(at_us, items, definition, why, "reset".into());
         self.drafts.outdate(self.design.revision);
     }
 
     /// Gives the slot another id, also in the revisions that are kept. Everything else stays.
-    pub(super) fn rename(&mut self, at_us: i64, to: &SlotId, why: &ChangeReason) {
+    pub(super) fn rename(&mut self, at_us: i64, items: &ItemTable, to: &SlotId, why: &ChangeReason) {
         let from = self.design.rename(to);
         let definition = Arc::clone(&self.design.definition);
-        self.define(at_us, definition, why, format!("renamed from {from}"));
+        self.define(at_us, items, definition, why, format!("renamed from {from}"));
     }
 
     /// Gives the slot a new definition.
-    fn define(&mut self, at_us: i64, definition: Arc<Definition>, why: &ChangeReason, change: String) {
+    fn define(
+        &mut self,
+        at_us: i64,
+        items: &ItemTable,
+        definition: Arc<Definition>,
+        why: &ChangeReason,
+        change: String,
+    ) {
         let before = self.design.revise(at_us, definition, why, change);
+        self.design.join_items(items);
         let definition = &self.design.definition;
         let emergency = |change: &&str| EMERGENCY_CHANGES.contains(change);
         if self.drafts.has_fresh() && !changes_between(&before, definition).iter().all(emergency) {
@@ -186,9 +198,28 @@ impl SlotState {
     }
 
     /// Gives the slot a new definition that differs from the present one in its arms.
-    fn change_arms(&mut self, at_us: i64, why: &ChangeReason, change: &str, edit: impl FnOnce(&mut Vec<Arc<Arm>>)) {
+    fn change_arms(
+        &mut self,
+        at_us: i64,
+        items: &ItemTable,
+        why: &ChangeReason,
+        change: &str,
+        edit: impl FnOnce(&mut Vec<Arc<Arm>>),
+    ) {
         let mut definition = (*self.design.definition).clone();
         edit(&mut definition.arms);
-        self.define(at_us, Arc::new(definition), why, change.to_owned());
+        self.define(at_us, items, Arc::new(definition), why, change.to_owned());
+    }
+
+    /// Joins the arms with items that changed. The slot gets no revision, because nobody changed it.
+    pub(super) fn apply_items(&mut self, items: &ItemTable, changes: &ItemChanges) {
+        let has = |item: &ArmId| self.design.arms.position(item.as_str()).is_some();
+        if !changes.operations.iter().any(|operation| has(operation.item())) {
+            return;
+        }
+        self.design.join_items(items);
+        if !self.accounting {
+            self.design.compile_rules();
+        }
     }
 }

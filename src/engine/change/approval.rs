@@ -41,6 +41,7 @@ pub(in crate::engine) fn check_approval(
         | Body::Decided(_)
         | Body::Deferred(_)
         | Body::Rewarded(_)
+        | Body::ItemsChanged(_)
         | Body::Shopper(_) => demand,
     };
     if wanted.is_some() && wanted != demand && why.actor.principal.is_empty() {
@@ -79,6 +80,7 @@ pub(in crate::engine) fn change_names(before: &Definition, body: &Body) -> Vec<&
         | Body::Decided(_)
         | Body::Deferred(_)
         | Body::Rewarded(_)
+        | Body::ItemsChanged(_)
         | Body::Shopper(_) => Vec::new(),
     }
 }

@@ -106,6 +106,9 @@ pub enum ChangeError {
     /// The service or the slot is full.
     #[error("{0}")]
     Full(String),
+    /// The item catalogue is full.
+    #[error("{0}")]
+    ItemsFull(String),
     /// A second person must approve the change.
     #[error(
         "the slot '{slot}' demands that a second person approves changes of {}: create a draft (CreateDraft, slotwise drafts create), which somebody with the role approve approves",

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Request;
 use crate::{
     bandit::Features,
-    engine::view::SlotView,
+    engine::{items::ItemTable, view::SlotView},
     slot::{Arm, ArmId, Unavailable, limits::LEARNED_ARMS_MAX},
 };
 
@@ -52,17 +52,21 @@ impl CandidateArm<'_> {
 }
 
 /// Returns the candidates of the request in the caller's order, or all arms of the slot if it names none. The exclusions
-/// are those of `now_us`, before any rule.
+/// are those of `now_us`, before any rule. Items of the catalogue can exclude candidates that are no arms of the slot.
 pub(super) fn candidates<'a>(
     view: &'a SlotView,
     request: &'a Request,
+    items: Option<&ItemTable>,
     already_shown: &[ArmId],
     now_us: i64,
 ) -> Vec<CandidateArm<'a>> {
+    let item_is_unavailable =
+        |id: &ArmId| items.and_then(|items| items.get(id.as_str())).is_some_and(|item| !item.available);
     let already_shown: HashSet<&ArmId> = already_shown.iter().collect();
     let availability = |id: &ArmId, arm: Option<&Arm>| match arm {
         Some(arm) if !arm.available => Some(Exclusion::Unavailable(arm.because)),
         Some(arm) if !arm.schedule.holds(now_us) => Some(Exclusion::Unscheduled),
+        None if item_is_unavailable(id) => Some(Exclusion::Unavailable(None)),
         _ if !already_shown.is_empty() && already_shown.contains(id) => Some(Exclusion::AlreadyShown),
         _ => None,
     };
@@ -80,7 +84,7 @@ fn all_arms<'a>(
     availability: impl Fn(&ArmId, Option<&Arm>) -> Option<Exclusion>,
 ) -> Vec<CandidateArm<'a>> {
     let mut baseline_position = 0;
-    let arms = view.definition.arms.iter().enumerate().map(|(position, arm)| {
+    let arms = view.arms_in_effect().iter().enumerate().map(|(position, arm)| {
         let exclusion = availability(&arm.id, Some(arm));
         let unavailable = matches!(exclusion, Some(Exclusion::Unavailable(_) | Exclusion::Unscheduled));
         baseline_position += u32::from(!unavailable);
@@ -103,15 +107,15 @@ fn listed<'a>(
     request: &'a Request,
     availability: impl Fn(&ArmId, Option<&Arm>) -> Option<Exclusion>,
 ) -> Vec<CandidateArm<'a>> {
-    let definition = &*view.definition;
+    let arms = view.arms_in_effect();
     let full = view.arms.names().len() >= LEARNED_ARMS_MAX;
     let mut baseline_position = 0;
     let candidates = request.candidates.iter().enumerate().map(|(place, candidate)| {
         let position = view.arms.position(candidate.arm.as_str());
         let learned = view.arms.learned(candidate.arm.as_str());
-        let known = position.map(|position| definition.arms[position].as_ref());
+        let known = position.map(|position| arms[position].as_ref());
         let exclusion = match position {
-            None if !definition.open_catalogue => Some(Exclusion::UnknownArm),
+            None if !view.definition.open_catalogue => Some(Exclusion::UnknownArm),
             _ if full && learned.is_none() => Some(Exclusion::CatalogueFull),
             _ => availability(&candidate.arm, known),
         };

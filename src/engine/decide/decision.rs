@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    engine::{DecisionId, DecisionRecord, Exposure},
+    engine::{DecisionId, DecisionRecord, Exposure, ItemTable},
     slot::ArmId,
 };
 
@@ -20,6 +20,8 @@ pub struct DecideOptions<'a> {
     pub deadline_passed: bool,
     /// Arms that subjects were shown earlier, or `None` if no control or rule needs them.
     pub exposures: Option<&'a Exposure>,
+    /// Item catalogue, or `None` if it has no part in the decision. Arms of the slot are joined with their items already.
+    pub items: Option<&'a ItemTable>,
     /// Session by which the subject's groups are drawn, or `None` if they are drawn by the subject itself. See
     /// [`LoginTable::session_of`](crate::engine::LoginTable::session_of).
     pub drawn_by: Option<&'a str>,
@@ -39,6 +41,7 @@ impl DecideOptions<'_> {
             already_shown: &[],
             deadline_passed: false,
             exposures: None,
+            items: None,
             drawn_by: None,
             interrupted: &|| false,
             best_guess: false,

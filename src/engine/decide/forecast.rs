@@ -114,7 +114,7 @@ impl<'a> ForecastInput<'a> {
             ..DecisionInput::new(view, request, options, &no_exposures)
         };
 
-        let candidates = candidates(view, request, already_shown, now_us);
+        let candidates = candidates(view, request, None, already_shown, now_us);
         let arms = candidates.iter().map(|candidate| candidate.arm).collect();
         let rules = MatchedRules::new(&input, &candidates);
         let scored = score_eligible(&input, EligibleSet::new(&input, candidates, rules));

@@ -22,6 +22,7 @@ mod evidence;
 mod explain;
 pub(super) mod forecast;
 mod input;
+mod item_features;
 mod recall;
 mod request;
 mod rules;
@@ -67,7 +68,7 @@ pub fn decide(view: &SlotView, mut request: Request, options: DecideOptions<'_>)
     let no_exposures = Exposure::new();
     let input = DecisionInput::new(view, &request, options, options.exposures.unwrap_or(&no_exposures));
 
-    let candidates = candidates(view, &request, options.already_shown, input.now_us);
+    let candidates = candidates(view, &request, options.items, options.already_shown, input.now_us);
     let rules = MatchedRules::new(&input, &candidates);
     let eligible = EligibleSet::new(&input, candidates, rules);
     let scored = score_eligible(&input, eligible);

@@ -19,10 +19,10 @@ impl ArmCorrespondence {
     /// Compares the views before and after a change.
     pub(in crate::engine) fn new(before: &SlotView, after: &SlotView) -> Self {
         let place_before = |place: usize, id: &str| {
-            let (old, new) = (before.arm(id)?, &after.definition.arms[place]);
+            let (old, new) = (before.arm(id)?, &after.arms_in_effect()[place]);
             (old.attributes == new.attributes).then_some(before.arms.position(id)).flatten()
         };
-        let arms = &after.definition.arms;
+        let arms = after.arms_in_effect();
         let places: Vec<Option<usize>> =
             arms.iter().enumerate().map(|(place, arm)| place_before(place, arm.id.as_str())).collect();
         let altered = |(place, arm): (usize, &Arc<Arm>)| {

@@ -13,7 +13,7 @@ impl ShopperView {
         let Some(shopper) = self.narrowed(view.definition.controls.profile_features()) else { return };
         shopper.add_context(&mut request.context, now_us);
         request.matches = if request.candidates.is_empty() {
-            shopper.matches(view.definition.arms.iter().map(|arm| (&arm.id, &arm.attributes, None)))
+            shopper.matches(view.arms_in_effect().iter().map(|arm| (&arm.id, &arm.attributes, None)))
         } else {
             let none = Features::new();
             let attributes = |arm: &str| view.arm(arm).map_or(&none, |arm| &arm.attributes);

@@ -287,7 +287,7 @@ fn nearly_all(view: &SlotView) -> Vec<Alert> {
     let now_us = view.evaluation.last_decision_us;
     let counts = view.series.total_between(now_us - DAY_US, i64::MAX);
     let total: u64 = counts.arms.iter().map(|arm| arm.showings).sum();
-    let available: Vec<_> = view.definition.arms.iter().filter(|arm| arm.available).collect();
+    let available: Vec<_> = view.arms_in_effect().iter().filter(|arm| arm.available).collect();
     if (total as f64) < JUDGED_MIN || available.len() < 3 {
         return Vec::new();
     }

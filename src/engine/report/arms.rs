@@ -169,7 +169,7 @@ fn interval_around(mean: f64, summary: &ArmSummary, unit: bool) -> (Option<(f64,
 /// Returns the arms of the slot in its order, then other arms that were shown, with their counts and beliefs.
 fn listed_arms(view: &SlotView) -> Vec<ListedArm> {
     let design_effect = view.evaluation.visits.design_effect();
-    let own = view.definition.arms.iter().map(|arm| (arm.id.clone(), arm.available));
+    let own = view.arms_in_effect().iter().map(|arm| (arm.id.clone(), arm.available));
     let others = view.arms.names().iter().filter(|id| view.arms.position(id.as_str()).is_none());
     own.chain(others.map(|id| (id.clone(), false)))
         .map(|(id, available)| {

@@ -192,7 +192,7 @@ pub fn report(view: &SlotView) -> SlotReport {
         exploration_cost: view.evaluation.exploration_cost(),
         value_remaining,
         value_remaining_relative: value_remaining.zip(leader_mean).and_then(|(value, mean)| part_of(value, mean)),
-        floor: definition.floor(definition.arms.iter().filter(|arm| arm.available).count(), 1.0),
+        floor: definition.floor(view.arms_in_effect().iter().filter(|arm| arm.available).count(), 1.0),
         currency: definition.goal.currency.clone(),
         rates: definition.goal.within_unit(),
         who_wants_what: segments::who_wants_what(view),

@@ -176,8 +176,7 @@ fn visits_design(view: &SlotView) -> f64 {
 /// Returns the arms of a value that may be shown and whose figures can be compared.
 fn compared_arms(view: &SlotView, value: &SegmentValue, design: f64) -> Vec<ComparedArm> {
     let available: Vec<u32> = view
-        .definition
-        .arms
+        .arms_in_effect()
         .iter()
         .filter(|arm| arm.available)
         .filter_map(|arm| view.arms.learned(arm.id.as_str()))

@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    engine::arm_table::{self, ArmTable},
+    engine::{
+        arm_table::{self, ArmTable},
+        items::ItemTable,
+    },
     slot::{
         Arm, ArmId, ChangeReason, Definition, Revision, RuleBook, SlotId,
         limits::{REVISIONS_BYTES_MAX, REVISIONS_MAX},
@@ -38,6 +41,10 @@ pub(in crate::engine) struct SlotDesign {
     /// Ids that the slot had before it was renamed, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::engine) former_ids: Vec<SlotId>,
+    /// Arms of the definition, joined with their items of the catalogue, or `None` if no item changes an arm. Not
+    /// persisted: they follow from the definition and the items.
+    #[serde(skip)]
+    pub(in crate::engine) joined_arms: Option<Arc<[Arc<Arm>]>>,
 }
 
 /// Returns a placeholder until the definition is restored from the revisions.
@@ -56,6 +63,7 @@ impl SlotDesign {
             arms: Arc::default(),
             rules: Arc::default(),
             former_ids: Vec::new(),
+            joined_arms: None,
         }
     }
 
@@ -112,7 +120,17 @@ impl SlotDesign {
 
     /// Compiles the rules of the present definition.
     pub(in crate::engine) fn compile_rules(&mut self) {
-        self.rules = Arc::new(self.rules.renewed(&self.definition.rules, &self.definition.arms));
+        self.rules = Arc::new(self.rules.renewed(&self.definition.rules, self.arms_in_effect()));
+    }
+
+    /// Joins the arms with their items.
+    pub(in crate::engine) fn join_items(&mut self, items: &ItemTable) {
+        self.joined_arms = items.join_all(&self.definition.arms);
+    }
+
+    /// Arms in the slot's order, joined with their items.
+    pub(in crate::engine) fn arms_in_effect(&self) -> &[Arc<Arm>] {
+        self.joined_arms.as_deref().unwrap_or(&self.definition.arms)
     }
 
     /// Forgets the arms' indices in the learner, until the next [revision](Self::revise).
@@ -121,13 +139,14 @@ impl SlotDesign {
     }
 
     /// Restores everything that a snapshot leaves out because it follows from the rest.
-    pub(in crate::engine) fn rebuild(&mut self) {
+    pub(in crate::engine) fn rebuild(&mut self, items: &ItemTable) {
         if let Some(newest) = self.revisions.last() {
             self.definition = Arc::clone(&newest.definition);
         }
         self.arms_bytes = self.definition.arms_bytes();
         self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &self.definition));
-        self.rules = Arc::new(RuleBook::new(&self.definition.rules, &self.definition.arms));
+        self.join_items(items);
+        self.rules = Arc::new(RuleBook::new(&self.definition.rules, self.arms_in_effect()));
     }
 
     /// Returns the revision of this number, if it is kept.

@@ -71,7 +71,7 @@ pub use traffic_watch::{ScaledFloors, TrafficWatch, WATCHED_CLIENTS_MAX, Watched
 
 use super::{
     decision_record::DecisionRecord, drafts::DraftBook, horizons::MemoryCounts, ids::DecisionId, imported::ImportLog,
-    pending::DecisionQueues, subject::Subject,
+    items::ItemTable, pending::DecisionQueues, subject::Subject,
 };
 use crate::{
     bandit::Learner,
@@ -208,10 +208,10 @@ impl SlotState {
         &self.design.former_ids
     }
 
-    /// Returns the arm of this id, if the slot has it and it has attributes.
+    /// Returns the arm of this id, joined with its item, if the slot has it and it has attributes.
     pub fn arm_with_attributes(&self, arm: &ArmId) -> Option<Arc<Arm>> {
         let position = self.design.arms.position(arm.as_str())?;
-        self.design.definition.arms.get(position).filter(|arm| !arm.attributes.is_empty()).map(Arc::clone)
+        self.design.arms_in_effect().get(position).filter(|arm| !arm.attributes.is_empty()).map(Arc::clone)
     }
 
     /// The learner.
@@ -291,8 +291,8 @@ impl SlotState {
     }
 
     /// Restores everything that a snapshot leaves out because it follows from the rest.
-    pub(super) fn rebuild(&mut self) {
-        self.design.rebuild();
+    pub(super) fn rebuild(&mut self, items: &ItemTable) {
+        self.design.rebuild(items);
         Arc::make_mut(&mut self.learner).rebuild();
         self.learned_subjects.rebuild();
         self.decisions.pending.index_subjects(self.design.definition.goal.joins_any());

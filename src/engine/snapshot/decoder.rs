@@ -145,8 +145,13 @@ impl SnapshotDecoder {
                     store.put(key, Arc::new(profile));
                 }
             }
+            (Section::Items(items), None) if self.sections > 1 => {
+                for item in items {
+                    self.state.slots.items.put(item);
+                }
+            }
             (Section::Slot { slot, mut state, firsts }, _) if self.sections > 0 => {
-                state.rebuild();
+                state.rebuild(&self.state.slots.items);
                 state.decisions.pending.start_at(firsts.pending);
                 state.decisions.finished.start_at(firsts.finished);
                 state.event_memory.start_at(firsts.events);

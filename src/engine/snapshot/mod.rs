@@ -11,7 +11,7 @@
 //!   length     u64: of the body
 //!   checksum   u32: CRC-32 of the section's number (u32, from 0), the length and the body
 //!   body       MessagePack, structs by field name: first the ledger; then the ids of shopper events and the
-//!              profiles, one chunk at a time; then for each slot its state, followed by its
+//!              profiles, one chunk at a time; then the items, if there are any; then for each slot its state, followed by its
 //!              pending and finished decisions, event ids, requests and exposure, one chunk at a time; last the end
 //! ```
 //!
@@ -30,6 +30,7 @@ use serde_bytes::{ByteBuf, Bytes};
 pub use self::decoder::{SnapshotDecoder, decode};
 use super::{
     decision_record::DecisionRecord,
+    items::ItemTable,
     ledger::Ledger,
     pending::DecisionQueue,
     profile::{ProfileKey, ShopperProfile},
@@ -38,7 +39,7 @@ use super::{
     slot_state::{DeferredEntry, EventMemory, ExposureEntry, RememberedEvent, SlotState},
     state::State,
 };
-use crate::slot::SlotId;
+use crate::slot::{Arm, SlotId};
 
 const MAGIC: &[u8; 8] = b"SLOTSNAP";
 /// Version that is written, and the only one that is read. Raise it with every change to the content of a section.
@@ -53,6 +54,8 @@ const HEADER_WITHOUT_ORIGIN: usize = PREFIX + 8 + 4;
 pub const HEADER: usize = PREFIX + 8 + 16 + 32 + 4;
 /// Bytes before the body of a section.
 pub const FRAME: usize = 8 + 4;
+/// Items of one section.
+const ITEMS_OF_SECTION: usize = 1_000;
 
 /// Reason why bytes are not a state.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +111,8 @@ impl State {
     /// decisions.
     pub fn freeze(&self) -> FrozenState {
         let slots: SlotShard = self.slots().map(|(id, slot)| (id.clone(), slot.without_indices())).collect();
-        let slots = SlotShard { shoppers: self.slots.shoppers.without_indices(), ..slots };
+        let items = self.slots.items.clone();
+        let slots = SlotShard { shoppers: self.slots.shoppers.without_indices(), items, ..slots };
         FrozenState(Self { ledger: self.ledger.clone(), slots })
     }
 }
@@ -131,6 +135,7 @@ enum SectionRef<'a> {
     Shoppers { ids: &'a EventMemory, first: u64 },
     ShopperEvents(&'a [RememberedEvent]),
     Profiles(Vec<(ProfileKey, &'a ShopperProfile)>),
+    Items(Vec<&'a Arm>),
     Slot { slot: &'a SlotId, state: &'a SlotState, firsts: QueueStarts },
     Pending(Vec<&'a Bytes>),
     Finished(Vec<&'a Bytes>),
@@ -147,6 +152,7 @@ enum Section {
     Shoppers { ids: Box<EventMemory>, first: u64 },
     ShopperEvents(Vec<RememberedEvent>),
     Profiles(Vec<(ProfileKey, ShopperProfile)>),
+    Items(Vec<Arc<Arm>>),
     Slot { slot: SlotId, state: Box<SlotState>, firsts: QueueStarts },
     Pending(Vec<ByteBuf>),
     Finished(Vec<ByteBuf>),
@@ -168,6 +174,15 @@ fn sections_of_shoppers(shoppers: &ShopperState) -> impl Iterator<Item = Section
                 .flat_map(|profiles| profiles.parts())
                 .map(|part| SectionRef::Profiles(part.iter().map(|(key, profile)| (*key, &**profile)).collect())),
         )
+}
+
+/// Sections of the item catalogue. They do not depend on how it is held in memory.
+fn sections_of_items(items: &ItemTable) -> impl Iterator<Item = SectionRef<'_>> {
+    let mut rest = items.iter().peekable();
+    std::iter::from_fn(move || {
+        rest.peek()?;
+        Some(SectionRef::Items(rest.by_ref().take(ITEMS_OF_SECTION).map(AsRef::as_ref).collect()))
+    })
 }
 
 fn sections_of<'a>((slot, state): (&'a SlotId, &'a SlotState)) -> impl Iterator<Item = SectionRef<'a>> {
@@ -232,6 +247,7 @@ pub fn sections<'a>(
 ) -> impl Iterator<Item = Result<Vec<u8>, rmp_serde::encode::Error>> + use<'a> {
     let sections = std::iter::once(SectionRef::Ledger(&state.ledger))
         .chain(sections_of_shoppers(&state.slots.shoppers))
+        .chain(sections_of_items(&state.slots.items))
         .chain(state.slots().flat_map(sections_of))
         .chain(std::iter::once(SectionRef::End));
     let framed = (0_u32..).zip(sections).map(|(number, section)| framed(number, &section));

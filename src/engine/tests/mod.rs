@@ -31,6 +31,7 @@ mod everybody;
 mod horizons;
 mod identity;
 mod imports;
+mod items;
 mod lateness;
 mod learning;
 mod learning_files;

@@ -36,7 +36,7 @@ pub(super) fn explanation_bytes(view: &SlotView, request: &Request) -> usize {
     let longest_rule = definition.rules.iter().map(|rule| rule.name.len()).max().unwrap_or(0);
     let longest_arm = arms.iter().map(|arm| arm.len()).max().unwrap_or(0);
     let of_requests = [&request.context].into_iter().chain(request.candidates.iter().map(|one| &one.features));
-    let features = of_requests.chain(definition.arms.iter().map(|arm| &arm.attributes));
+    let features = of_requests.chain(view.arms_in_effect().iter().map(|arm| &arm.attributes));
     let longest_feature = features.map(longest_name).max().unwrap_or(0) + NAME_FRAME;
     // A product has the names of two features.
     let effect = delimited(delimited((2 * longest_feature).max(OTHER_EFFECT)) + NUMBERS);

@@ -72,8 +72,7 @@ impl AnswerSize {
             return Ok(());
         }
         let sizes = self.sizes.entry(view.number).or_insert_with(|| {
-            definition
-                .arms
+            view.arms_in_effect()
                 .iter()
                 .map(|arm| arm.payload.as_ref().map_or(0, payload_bytes) + arm.id.as_str().len())
                 .collect()

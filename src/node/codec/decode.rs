@@ -8,6 +8,7 @@ use super::{
     draft::decode_draft,
     error::DecodeError,
     imported::{decode_import, decode_learning},
+    items::decode_items,
     log,
     numbers::Numbered as _,
     patch::decode_patch,
@@ -100,6 +101,7 @@ fn decode_body(body: log::event::Body, actor: &Actor) -> DecodeResult<Body> {
         In::Deferred(decided) => Body::Deferred(Arc::new(decode_decided(decided)?)),
         In::Rewarded(rewarded) => Body::Rewarded(Box::new(decode_rewarded(rewarded)?)),
         In::Shopper(event) => Body::Shopper(Arc::new(decode_shopper(event)?)),
+        In::ItemsChanged(changes) => Body::ItemsChanged(Arc::new(decode_items(changes, actor.clone())?)),
         In::SubjectForgotten(log::SubjectForgotten { subject, origin, reason, author }) => {
             let (subject, origin) = (decode_subject(subject)?, decode_subject(origin)?);
             Body::SubjectForgotten(Box::new(ForgottenSubject { subject, origin, why: why(author, reason) }))

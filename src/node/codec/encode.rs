@@ -5,6 +5,7 @@ use super::{
     draft::encode_draft,
     encode_slot::{encode_arm, encode_definition, encode_schedule},
     imported::{encode_import, encode_learning},
+    items::encode_items,
     log,
     numbers::{Numbered as _, optional_number},
     patch::encode_patch,
@@ -24,6 +25,7 @@ pub(super) fn encode_event(event: &Event) -> log::Event {
         | Body::Shopper(_)
         | Body::Deferred(_)
         | Body::SubjectForgotten(_)
+        | Body::ItemsChanged(_)
         | Body::LearningCopied { .. }
         | Body::ArmReset { .. }
         | Body::LearningImported(_)
@@ -126,6 +128,7 @@ fn encode_body(body: &Body) -> log::event::Body {
             let (subject, origin) = (encode_subject(&forgotten.subject), encode_subject(&forgotten.origin));
             Out::SubjectForgotten(log::SubjectForgotten { subject, origin, reason, author })
         }
+        Body::ItemsChanged(changes) => Out::ItemsChanged(encode_items(changes)),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! * `encode`, `encode_slot`: from events to messages.
 //! * `decode`, `decode_slot`: from messages to events.
-//! * `controls`, `draft`, `imported`, `patch`, `payload`, `shopper`: both ways, for the parts that both need.
+//! * `controls`, `draft`, `imported`, `items`, `patch`, `payload`, `shopper`: both ways, for the parts that both need.
 //! * `numbers`: the numbers of enumerations.
 //!
 //! Only this module names the journal's generated types. Encoding cannot fail. Decoding checks everything, because
@@ -16,6 +16,7 @@ mod encode;
 mod encode_slot;
 mod error;
 mod imported;
+mod items;
 mod numbers;
 mod patch;
 mod payload;

@@ -27,7 +27,9 @@ use tokio::sync::oneshot;
 use super::{
     WriteError,
     admission::{self, CHANGES_MAX, QueueLoad},
-    writer::{ChangeCommand, ChangeEachCommand, DraftCommand, DraftStepCommand, ImportCommand, RewardRequest},
+    writer::{
+        ChangeCommand, ChangeEachCommand, DraftCommand, DraftStepCommand, ImportCommand, ItemsCommand, RewardRequest,
+    },
 };
 use crate::{
     engine::{DecisionId, DecisionRecord, Event, ForgottenEntry, LearningProvenance, LearningSeed, RewardAnswer},
@@ -50,6 +52,8 @@ pub(super) enum SoloCommand {
     Change(Box<ChangeCommand>),
     /// Make the same change of several slots.
     ChangeEach(Box<ChangeEachCommand>),
+    /// Change the item catalogue.
+    Items(Box<ItemsCommand>),
     /// Take a step of a draft.
     DraftStep(Box<DraftStepCommand>),
     /// Learn a part of an import.

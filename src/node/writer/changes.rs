@@ -67,6 +67,7 @@ impl Writer {
         match single {
             SoloCommand::Change(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
             SoloCommand::ChangeEach(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
+            SoloCommand::Items(change) => drop(change.reply.send(Err(ChangeFailure::Write(why.clone())))),
             SoloCommand::DraftStep(step) => drop(step.reply.send(Err(ChangeFailure::Write(why.clone())))),
             SoloCommand::Import(import) => drop(import.reply.send(Err(ChangeFailure::Write(why.clone())))),
             SoloCommand::Draft(draft) => self.answer_draft(*draft),

@@ -6,6 +6,7 @@ mod drafts;
 mod exit;
 mod forget;
 mod imports;
+mod items;
 mod publish;
 mod rewards;
 mod shoppers;
@@ -30,7 +31,7 @@ use super::{
     saver::Saver,
 };
 use crate::{
-    engine::{Body, ChangeError, DecisionRecord, Event, EventEffect, RewardAnswer, State, TRAFFIC},
+    engine::{Body, CatalogueLimits, ChangeError, DecisionRecord, Event, EventEffect, RewardAnswer, State, TRAFFIC},
     journal::{AppendError, Journal, Record},
     slot::SlotId,
 };
@@ -58,6 +59,7 @@ use confirm::DeferredBatch;
 pub(super) use drafts::DraftStepCommand;
 use exit::CloseOnExit;
 pub(super) use imports::ImportCommand;
+pub(super) use items::ItemsCommand;
 pub(super) use shoppers::ItemArms;
 use shoppers::{WaitingShoppers, answer_shoppers};
 
@@ -89,6 +91,8 @@ pub(super) struct Writer {
     pub(super) partly_published: BTreeMap<SlotId, bool>,
     /// Arms of the items that shopper events name.
     pub(super) items: ItemArms,
+    /// Limits of the item catalogue.
+    pub(super) catalogue: CatalogueLimits,
     /// Exposures ahead of the journal, to which those of confirmed decisions are added.
     pub(super) exposures: Arc<Exposures>,
 }
@@ -193,6 +197,7 @@ impl Writer {
             None => {}
             Some(SoloCommand::Change(change)) => self.change(*change),
             Some(SoloCommand::ChangeEach(change)) => self.change_each(*change),
+            Some(SoloCommand::Items(change)) => self.change_items(*change),
             Some(SoloCommand::DraftStep(step)) => self.step_draft(*step),
             Some(SoloCommand::Import(import)) => self.import(*import),
             Some(SoloCommand::Draft(draft)) => self.answer_draft(*draft),
@@ -229,6 +234,9 @@ impl Writer {
                 touched.extend(event.body.slot().cloned());
                 if let Body::SlotRenamed { slot, .. } = &event.body {
                     touched.insert(slot.clone());
+                }
+                if let Body::ItemsChanged(_) = &event.body {
+                    touched.extend(self.publish_items());
                 }
                 if let EventEffect::Shopper(effect) = &applied {
                     touched.extend(effect.slots.keys().cloned());

@@ -180,6 +180,7 @@ impl Writer {
                 | Body::ArmReset { .. }
                 | Body::LearningImported(_)
                 | Body::SubjectForgotten(_)
+                | Body::ItemsChanged(_)
                 | Body::Rewarded(_) => false,
             };
             keys.into_iter().flatten().any(kept) || before.iter().any(earlier)
@@ -192,12 +193,15 @@ impl Writer {
         }
     }
 
-    /// Returns the arm of an item in the first slot, by id, that has one with attributes.
+    /// Returns the arm of an item in the first slot, by id, that has one with attributes, or else the item of the catalogue
+    /// if it has attributes.
     fn arm_of_item(&mut self, item: &ArmId) -> Option<Arc<Arm>> {
         if let Some(known) = self.items.by_item.get(item) {
             return known.clone();
         }
-        let arm = self.state.slots().find_map(|(_, slot)| slot.arm_with_attributes(item));
+        let of_slots = self.state.slots().find_map(|(_, slot)| slot.arm_with_attributes(item));
+        let of_catalogue = || self.state.items().get(item.as_str()).filter(|item| !item.attributes.is_empty()).cloned();
+        let arm = of_slots.or_else(of_catalogue);
         if self.items.by_item.len() >= KNOWN_ITEMS_MAX {
             self.items.clear();
         }

@@ -324,6 +324,11 @@ pub(super) fn change(error: ChangeFailure, slot_field: &str) -> Status {
                 ChangeError::NeedsApproval { slot, changes: _ } => drafts::needs_approval(&slot, &message),
                 ChangeError::ImportNeedsApproval(slot) => drafts::import_needs_approval(&slot, &message),
                 ChangeError::Draft(refused) => drafts::refusal(&refused),
+                ChangeError::ItemsFull(_) => {
+                    let mut details = details("LIMIT_REACHED");
+                    details.add_quota_failure_violation("items", &message);
+                    status(Code::ResourceExhausted, message, details)
+                }
                 ChangeError::Full(_) => {
                     let mut details = details("LIMIT_REACHED");
                     details.add_quota_failure_violation("slots", &message);

@@ -190,6 +190,11 @@ fn requests_about_offers(decision: &str) -> Vec<(&'static str, Value)> {
         ("SetSafeChoice", json!({"on": true})),
         // A shopper event reaches every slot.
         ("RecordEvents", json!({"events": [{"eventId": "e1", "kind": "view", "subject": {"id": "ann"}}]})),
+        // An item concerns every slot.
+        ("UpsertItems", json!({"items": [{"itemId": "a"}]})),
+        ("RemoveItems", json!({"itemIds": ["a"]})),
+        ("SetItemAvailability", json!({"available": {"a": false}})),
+        ("ListItems", json!({})),
         ("RollbackSlot", json!({"slotId": "offers", "revision": "1"})),
         ("CloneSlot", json!({"slotId": "offers", "newSlotId": "search-like-offers"})),
         ("CreateSlot", json!({"slot": {"slotId": "search-new"}, "startFrom": {"slotId": "offers"}})),
@@ -231,6 +236,7 @@ async fn a_key_reaches_the_slots_of_its_patterns_alone() {
         "StreamRewards",
         "StreamEvents",
         "StreamArmAvailability",
+        "StreamItems",
         "ComparePolicies",
         "StreamExport",
         "ExportLearning",

@@ -88,6 +88,7 @@ impl<W: Witness> InProcess<W> {
             | ChangeError::Stale { .. }
             | ChangeError::Field(_)
             | ChangeError::Full(_)
+            | ChangeError::ItemsFull(_)
             | ChangeError::NeedsApproval { .. }
             | ChangeError::ImportNeedsApproval(_)
             | ChangeError::Draft(_)) => ServiceError::Change(why),

@@ -1,6 +1,7 @@
 //! Tests of the codec: events survive their records, and records of earlier versions are still read.
 
 mod decisions;
+mod items;
 
 use std::sync::Arc;
 
