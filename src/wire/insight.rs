@@ -213,9 +213,10 @@ impl InsightService for Api {
         let now_us = self.node()?.now_us();
         // The number is as random as that of a decision, and no decision has it.
         let draw = rand::make_rng::<StdRng>().next_u64();
-        let options = DecideOptions::new(DecisionId::new(view.number, now_us, draw), draw);
-        let request = engine::Request { request_id: None, explain: true, ..request };
-        let mut request = request;
+        let items = self.node()?.items();
+        let id = DecisionId::new(view.number, now_us, draw);
+        let options = DecideOptions { items: Some(&items), ..DecideOptions::new(id, draw) };
+        let mut request = engine::Request { request_id: None, explain: true, ..request };
         self.node()?.add_features_to_trial(&mut request, &view, now_us);
         let view = view.at(now_us);
         let decided = run_long(view.definition.arms.len(), || decide(&view, request, options));

@@ -11,7 +11,7 @@ use slotwise::{
     wire::proto::{
         Candidate, Consent, DecideRequest, EventItem, ExplainDecisionRequest, FeatureValue, Item, ListItemsRequest,
         RecordEventsRequest, RemoveItemsRequest, SetItemAvailabilityRequest, ShopperEvent, Slot, StreamItemsRequest,
-        Subject, UpsertItemsRequest, event_service_client::EventServiceClient,
+        Subject, TryDecideRequest, UpsertItemsRequest, event_service_client::EventServiceClient,
         insight_service_client::InsightServiceClient, item_service_client::ItemServiceClient,
         stream_items_request::Change,
     },
@@ -78,6 +78,11 @@ async fn availability_set_once_holds_for_every_slot_and_survives_a_restart() {
     assert_eq!((set.changed, set.item_count), (1, 2));
     for request in [decide("home"), decide("email"), candidates("search", &both)] {
         assert_eq!(shown(&mut clients, request).await, ["cap"], "the next decision has it");
+    }
+    for _ in 0..20 {
+        let trial = TryDecideRequest { request: Some(candidates("search", &both)) };
+        let tried = clients.insight.try_decide(trial).await.unwrap().into_inner().decision.unwrap();
+        assert_eq!(tried.arms[0].arm_id, "cap", "a trial has it, too");
     }
     server.stop().await;
     let bytes = |state: &slotwise::engine::State| snapshot::encode(state).unwrap();

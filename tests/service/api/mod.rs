@@ -12,7 +12,7 @@ mod figures;
 mod identity;
 mod requests;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use crate::support::{self, InProcessServer, click, decide, http_get, slot, started};
 use prost_types::FieldMask;
@@ -300,8 +300,17 @@ async fn an_open_catalogue_learns_arms_that_only_requests_name() {
             clients.reward(click(&format!("e{i}"), &decision)).await.unwrap();
         }
     }
-    let ask = GetSlotReportRequest { slot_id: "search".into(), ..Default::default() };
-    let report = clients.insight.get_slot_report(ask).await.unwrap().into_inner().report.unwrap();
+    // A decision without a reward counts once it is written, a moment after it is answered.
+    let mut tries = 0;
+    let report = loop {
+        let ask = GetSlotReportRequest { slot_id: "search".into(), ..Default::default() };
+        let report = clients.insight.get_slot_report(ask).await.unwrap().into_inner().report.unwrap();
+        tries += 1;
+        if report.decisions == 30 || tries > 1_000 {
+            break report;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
     let shown: u64 = report.arms.iter().map(|arm| arm.shown).sum();
     assert_eq!((report.decisions, shown), (30, 30));
     assert!(report.arms.iter().any(|arm| arm.arm_id == "y" && arm.mean > 0.5 && !arm.available));
