@@ -193,7 +193,7 @@ async fn a_report_fades_while_nothing_happens() {
         report.arms.iter().map(|arm| arm.effective_observations).sum::<f64>()
     };
     let before = observations().await;
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     // A fifteenth of the half-life leaves 95 %.
     let left = observations().await / before;
     assert!((0.5..0.98).contains(&left), "{left} of {before} observations are left");
