@@ -323,6 +323,31 @@ impl Body {
             | Self::Shopper(_) => None,
         }
     }
+
+    /// Returns the subject of a decision, a reward or a shopper event, or `None` for an event of another kind.
+    pub fn subject(&self) -> Option<&Subject> {
+        match self {
+            Self::Decided(decided) | Self::Deferred(decided) => Some(&decided.subject),
+            Self::Rewarded(rewarded) => Some(&rewarded.subject),
+            Self::Shopper(event) => Some(&event.subject),
+            Self::SlotCreated { .. }
+            | Self::SlotUpdated { .. }
+            | Self::SlotPatched { .. }
+            | Self::SlotDeleted { .. }
+            | Self::SlotRenamed { .. }
+            | Self::ArmsUpserted { .. }
+            | Self::ArmsRemoved { .. }
+            | Self::AvailabilitySet { .. }
+            | Self::SlotReset { .. }
+            | Self::LearningCopied { .. }
+            | Self::ArmReset { .. }
+            | Self::LearningImported(_)
+            | Self::SubjectForgotten(_)
+            | Self::ItemsChanged(_)
+            | Self::Draft(_)
+            | Self::Imported(_) => None,
+        }
+    }
 }
 
 /// Subject that was forgotten, and whose data go. It is known by pseudonyms alone.

@@ -36,6 +36,21 @@ pub enum HeldRecord {
     Shopper(Box<ShopperEvent>),
 }
 
+impl HeldRecord {
+    /// Returns the record of an event, or `None` if the event has no subject.
+    fn of(body: Body) -> Option<Self> {
+        if let Body::Decided(decided) | Body::Deferred(decided) = body {
+            Some(Self::Decision(Box::new(Arc::unwrap_or_clone(decided))))
+        } else if let Body::Rewarded(reward) = body {
+            Some(Self::Reward(reward))
+        } else if let Body::Shopper(event) = body {
+            Some(Self::Shopper(Box::new(Arc::unwrap_or_clone(event))))
+        } else {
+            None
+        }
+    }
+}
+
 /// Result of a request to forget a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ForgetSummary {
@@ -109,35 +124,10 @@ impl Node {
             let codec::Decoded::Event(mut event) = codec::read(stored.body)? else { return Ok(()) };
             mask.apply(&mut event);
             let at_us = event.at_us;
-            let record = match event.body {
-                Body::Decided(decided) | Body::Deferred(decided) if belongs(&decided.subject, known) => {
-                    HeldRecord::Decision(Box::new(Arc::unwrap_or_clone(decided)))
-                }
-                Body::Rewarded(reward) if belongs(&reward.subject, known) => HeldRecord::Reward(reward),
-                Body::Shopper(shopper) if belongs(&shopper.subject, known) => {
-                    HeldRecord::Shopper(Box::new(Arc::unwrap_or_clone(shopper)))
-                }
-                Body::Decided(_)
-                | Body::Deferred(_)
-                | Body::Rewarded(_)
-                | Body::Shopper(_)
-                | Body::SubjectForgotten(_)
-                | Body::ItemsChanged(_)
-                | Body::LearningCopied { .. }
-                | Body::ArmReset { .. }
-                | Body::LearningImported(_)
-                | Body::Draft(_)
-                | Body::Imported(_)
-                | Body::SlotCreated { .. }
-                | Body::SlotUpdated { .. }
-                | Body::SlotPatched { .. }
-                | Body::SlotDeleted { .. }
-                | Body::SlotReset { .. }
-                | Body::SlotRenamed { .. }
-                | Body::ArmsUpserted { .. }
-                | Body::ArmsRemoved { .. }
-                | Body::AvailabilitySet { .. } => return Ok(()),
-            };
+            if !event.body.subject().is_some_and(|subject| belongs(subject, known)) {
+                return Ok(());
+            }
+            let Some(record) = HeldRecord::of(event.body) else { return Ok(()) };
             if each(at_us, record) {
                 Ok(())
             } else {

@@ -1,7 +1,7 @@
 //! A data folder built from another one without the decisions and events of subjects that were forgotten.
 //!
-//! What models learned is a sum over all shoppers, and no subject can be subtracted from it. So the journal is copied
-//! without what belonged to the forgotten subjects, and its fold never saw them.
+//! Models are sums over all shoppers, and no subject can be subtracted from a sum. So the journal is copied without the
+//! records of the forgotten subjects, and the copy is folded.
 //!
 //! Invariants:
 //!
@@ -82,44 +82,22 @@ impl Traces {
 
     /// Returns whether an event belonged to a forgotten subject, and keeps its id if it did.
     fn takes(&mut self, body: &Body) -> bool {
-        let undoes = |events: &HashSet<String>, id: Option<&String>| id.is_some_and(|id| events.contains(id));
-        match body {
-            Body::Decided(decided) | Body::Deferred(decided) => {
-                let known = self.knows(&decided.subject);
-                known.then(|| self.decisions.insert(decided.id));
-                known
-            }
-            Body::Rewarded(reward) => {
-                let known = self.knows(&reward.subject)
-                    || reward.decision.is_some_and(|id| self.decisions.contains(&id))
-                    || undoes(&self.events, reward.reverses.as_ref());
-                known.then(|| self.events.insert(reward.event_id.clone()));
-                known
-            }
-            Body::Shopper(event) => {
-                let known = self.knows(&event.subject)
-                    || self.knows(&event.withdrawn)
-                    || undoes(&self.events, event.reverses.as_ref());
-                known.then(|| self.events.insert(event.event_id.clone()));
-                known
-            }
-            Body::SubjectForgotten(_)
-            | Body::ItemsChanged(_)
-            | Body::LearningCopied { .. }
-            | Body::ArmReset { .. }
-            | Body::LearningImported(_)
-            | Body::Draft(_)
-            | Body::Imported(_)
-            | Body::SlotCreated { .. }
-            | Body::SlotUpdated { .. }
-            | Body::SlotPatched { .. }
-            | Body::SlotDeleted { .. }
-            | Body::SlotReset { .. }
-            | Body::SlotRenamed { .. }
-            | Body::ArmsUpserted { .. }
-            | Body::ArmsRemoved { .. }
-            | Body::AvailabilitySet { .. } => false,
+        let undoes = |reverses: Option<&String>| reverses.is_some_and(|id| self.events.contains(id));
+        let belongs = body.subject().is_some_and(|subject| self.knows(subject))
+            || body.decision().is_some_and(|id| self.decisions.contains(&id))
+            || matches!(body, Body::Rewarded(reward) if undoes(reward.reverses.as_ref()))
+            || matches!(body, Body::Shopper(event) if self.knows(&event.withdrawn) || undoes(event.reverses.as_ref()));
+        if !belongs {
+            return false;
         }
+        if let Body::Decided(decided) | Body::Deferred(decided) = body {
+            self.decisions.insert(decided.id);
+        } else if let Body::Rewarded(reward) = body {
+            self.events.insert(reward.event_id.clone());
+        } else if let Body::Shopper(event) = body {
+            self.events.insert(event.event_id.clone());
+        }
+        true
     }
 }
 

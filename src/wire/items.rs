@@ -20,10 +20,11 @@ use super::{
         item_service_server::ItemService, stream_items_request::Change,
     },
     slots::{page_of, page_size as size_of_page},
+    stream::next_message,
 };
 use crate::{
     engine::{ArmDraft, ItemRequest},
-    node::{ItemsOutcome, WriteError, payload_from_struct, payload_to_struct},
+    node::{ItemsOutcome, payload_from_struct, payload_to_struct},
     slot::{Actor, Arm, ArmId, ChangeReason, FieldError, limits::ITEM_OPERATIONS_MAX, shorten_key},
 };
 
@@ -122,11 +123,7 @@ impl Api {
         let draining = self.draining();
         let (mut messages, mut changed) = (0_usize, 0_u64);
         loop {
-            let next = tokio::select! {
-                next = requests.message() => next,
-                () = draining.cancelled() => Err(error::write(&WriteError::Stopped)),
-            };
-            let done = match next {
+            let done = match next_message(&mut requests, &draining).await {
                 Ok(None) => break,
                 Ok(Some(StreamItemsRequest { change })) => self.change_items(access, in_stream(change, actor)).await,
                 Err(status) => Err(status),

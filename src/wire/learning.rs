@@ -18,7 +18,7 @@ use super::{
     error,
     proto::{self, ExportLearningResponse, ImportLearningRequest, ImportLearningResponse},
     slots::parse_slot,
-    stream::AnswerStream,
+    stream::{AnswerStream, next_message},
 };
 use crate::{
     engine::{Change, LearningFile, LearningFileError},
@@ -80,12 +80,7 @@ impl Api {
         let draining = self.draining();
         let mut first: Option<ImportLearningRequest> = None;
         let mut bytes = Vec::new();
-        loop {
-            let next = tokio::select! {
-                next = parts.message() => next?,
-                () = draining.cancelled() => return Err(error::write(&WriteError::Stopped)),
-            };
-            let Some(mut part) = next else { break };
+        while let Some(mut part) = next_message(&mut parts, &draining).await? {
             // The slot of the first part is checked before further parts are taken, and the key before each.
             access.check_slot(&parse_slot(&first.as_ref().unwrap_or(&part).slot_id)?)?;
             if bytes.len() + part.content.len() > LEARNING_BYTES_MAX {

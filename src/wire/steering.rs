@@ -19,10 +19,11 @@ use super::{
     error, mask,
     proto::{SetArmAvailabilityRequest, SetSafeChoiceResponse, StreamArmAvailabilityResponse},
     slots::parse_slot,
+    stream::next_message,
 };
 use crate::{
     engine::{Change, ChangeError, SlotView},
-    node::{ChangeFailure, WriteError},
+    node::ChangeFailure,
     slot::{Actor, ChangeReason, FieldError, SlotId},
 };
 
@@ -130,11 +131,7 @@ impl Api {
         let mut revisions = BTreeMap::new();
         let (mut messages, mut arms) = (0_usize, 0_usize);
         loop {
-            let next = tokio::select! {
-                next = requests.message() => next,
-                () = draining.cancelled() => Err(error::write(&WriteError::Stopped)),
-            };
-            let done = match next {
+            let done = match next_message(&mut requests, &draining).await {
                 Ok(None) => break,
                 Ok(Some(request)) if request.validate_only => Err(error::field(&FieldError::new(
                     "validate_only",

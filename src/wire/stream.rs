@@ -4,6 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt as _, wrappers::ReceiverStream};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, Streaming};
 
 use super::{Api, error};
@@ -11,6 +12,17 @@ use crate::node::{Node, WriteError};
 
 /// Greatest number of batches of one stream that may wait for the disk.
 const IN_FLIGHT: usize = 64;
+
+/// Next message of a caller's stream, or `None` at its end. The service's stop ends a stream with an error.
+pub(super) async fn next_message<Q>(
+    requests: &mut Streaming<Q>,
+    draining: &CancellationToken,
+) -> Result<Option<Q>, Status> {
+    tokio::select! {
+        next = requests.message() => next,
+        () = draining.cancelled() => Err(error::write(&WriteError::Stopped)),
+    }
+}
 
 /// Stream of answers.
 pub(super) type AnswerStream<A> = Pin<Box<dyn Stream<Item = Result<A, Status>> + Send>>;
