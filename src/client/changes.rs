@@ -24,10 +24,11 @@ use crate::{
 const PART_BYTES: usize = 4 * 1024 * 1024;
 
 /// Fields of a slot except its arms.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 11] = [
     "display_name",
     "kind",
     "open_catalogue",
+    "from_catalogue",
     "default_arm_id",
     "count",
     "goal",
@@ -150,6 +151,12 @@ impl Client {
             return self.update_part(slot, mask, why, validate_only).await;
         }
         let (mut revision, id) = (revision, wanted.id.as_str());
+        if current.takes_items() && !validate_only {
+            // Until it has no filter, the slot takes no arms of its own.
+            let slot = encode::settings(&Definition { from_catalogue: String::new(), ..current.clone() }, revision);
+            let mask = FieldMask { paths: vec!["from_catalogue".to_owned()] };
+            revision = self.update_part(slot, mask, why, false).await?;
+        }
         for part in split_arms(slot.arms.into_iter().filter(is_full).collect()) {
             revision = self.upsert_part(id, part, why, validate_only).await?;
         }

@@ -51,11 +51,15 @@ pub struct SlotSummary {
 }
 
 impl Client {
-    /// Reads a slot with its arms. Returns the slot and its revision.
+    /// Reads a slot with its own arms. Returns the slot and its revision.
     pub async fn get_slot(&mut self, slot: &str) -> Result<(Definition, u64), ClientError> {
         for _ in 0..READ_TRIES {
             let response = self.slots.get_slot(GetSlotRequest { slot_id: slot.to_owned() }).await?.into_inner();
             let mut whole = response.slot.unwrap_or_default();
+            if !whole.from_catalogue.is_empty() {
+                // Its arms are items, and no part of the definition.
+                return decode_slot(Some(whole));
+            }
             let (arms, revision) = self.list_arms(slot, 0).await?;
             if revision == Some(whole.revision) {
                 whole.arms = arms;

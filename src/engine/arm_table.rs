@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::slot::{Arm, ArmId, Definition};
+use crate::slot::{Arm, ArmId};
 
 /// Arms of a slot by id, with their positions in the slot's order and their indices in the learner.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -14,13 +14,13 @@ pub struct ArmTable {
 }
 
 impl ArmTable {
-    /// Creates the table of `definition` for arms whose indices in the learner are those of `names`. Arms that are not
-    /// among them get the next indices.
-    pub(in crate::engine) fn new(mut names: Vec<ArmId>, definition: &Definition) -> Self {
+    /// Creates the table of a slot's arms, of which those in `names` have their indices in the learner there. Arms that are
+    /// not among them get the next indices.
+    pub(in crate::engine) fn new(mut names: Vec<ArmId>, arms: &[Arc<Arm>]) -> Self {
         let mut by_id: HashMap<ArmId, (u32, Option<u32>)> =
             names.iter().enumerate().map(|(i, name)| (name.clone(), (index(i), None))).collect();
-        let mut in_order = Vec::with_capacity(definition.arms.len());
-        for (position, arm) in definition.arms.iter().enumerate() {
+        let mut in_order = Vec::with_capacity(arms.len());
+        for (position, arm) in arms.iter().enumerate() {
             let fresh = index(names.len());
             let entry = by_id.entry(arm.id.clone()).or_insert_with(|| {
                 names.push(arm.id.clone());
@@ -32,10 +32,10 @@ impl ArmTable {
         Self { names, by_id, in_order }
     }
 
-    /// Returns `true` if this is the table of the definition: it has the same arms in the same order.
-    pub(in crate::engine) fn is_of(&self, definition: &Definition) -> bool {
+    /// Returns `true` if this is the table of these arms in their order.
+    pub(in crate::engine) fn is_of(&self, arms: &[Arc<Arm>]) -> bool {
         let here = |(arm, &learned): (&Arc<Arm>, &u32)| self.names.get(learned as usize) == Some(&arm.id);
-        self.in_order.len() == definition.arms.len() && definition.arms.iter().zip(&self.in_order).all(here)
+        self.in_order.len() == arms.len() && arms.iter().zip(&self.in_order).all(here)
     }
 
     /// Arm ids, by index in the learner.
@@ -77,7 +77,7 @@ impl ArmTable {
     }
 }
 
-/// Encoding of a table in a snapshot: its names only, since the rest follows from them and the definition. *Persisted.*
+/// Encoding of a table in a snapshot: its names only, since the rest follows from them and the slot's arms. *Persisted.*
 pub(in crate::engine) mod names {
     use std::sync::Arc;
 

@@ -121,6 +121,10 @@ pub struct DecisionRecord {
     /// deferred decision counts once it is confirmed.
     #[serde(default)]
     pub expire_us: Option<i64>,
+    /// Arms that the indices of candidates name, if every arm of the slot was a candidate and the slot took them from the
+    /// item catalogue, or else empty. Items change without a revision, so only the decision knows its arms.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub catalogue_arms: Vec<ArmId>,
 }
 
 /// Largest number of candidates whose scores are recorded with a decision. No screen shows more.
@@ -177,7 +181,24 @@ impl DecisionRecord {
             scaled_floors: false,
             matches: None,
             expire_us: None,
+            catalogue_arms: Vec::new(),
         }
+    }
+
+    /// Arms that the indices of candidates name, if every arm of the slot was a candidate. `definition` is that of the
+    /// revision that decided, or `None` if it is not known any more.
+    pub fn slot_arms<'a>(&'a self, definition: Option<&'a Definition>) -> impl Iterator<Item = &'a ArmId> + Clone {
+        let own = definition.map_or(&[][..], |definition| &definition.arms);
+        self.catalogue_arms.iter().chain(own.iter().map(|arm| &arm.id))
+    }
+
+    /// Returns the arm that the index of a candidate names, or `None` if it cannot be known any more. `definition` is that of
+    /// the revision that decided.
+    pub fn candidate<'a>(&'a self, index: usize, definition: Option<&'a Definition>) -> Option<&'a ArmId> {
+        if self.candidates.is_empty() {
+            return self.slot_arms(definition).nth(index);
+        }
+        self.candidates.get(index).map(|(arm, _)| arm)
     }
 
     /// Returns the features of a candidate as the decision used them: its own, and its match with the shopper's profile.
@@ -186,7 +207,7 @@ impl DecisionRecord {
     pub fn matched_features(&self, arm: &ArmId, definition: Option<&Definition>) -> Option<Features> {
         let matches = self.matches.as_ref()?;
         let (place, own) = if self.candidates.is_empty() {
-            (definition?.arms.iter().position(|have| have.id == *arm)?, None)
+            (self.slot_arms(definition).position(|have| have == arm)?, None)
         } else {
             let place = self.candidates.iter().position(|(have, _)| have == arm)?;
             (place, self.candidates.get(place).map(|(_, own)| own))
@@ -198,8 +219,7 @@ impl DecisionRecord {
     pub(super) fn recall_matches(&self, definition: Option<&Definition>) -> Option<CandidateMatches> {
         let notable = self.matches.clone()?;
         if self.candidates.is_empty() {
-            let arms = definition.map_or(&[][..], |definition| &definition.arms);
-            return Some(CandidateMatches::recall(notable, arms.iter().map(|arm| (&arm.id, None))));
+            return Some(CandidateMatches::recall(notable, self.slot_arms(definition).map(|arm| (arm, None))));
         }
         Some(CandidateMatches::recall(notable, self.candidates.iter().map(|(arm, own)| (arm, Some(own)))))
     }

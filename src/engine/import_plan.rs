@@ -49,7 +49,7 @@ pub fn plan_import(state: &State, now_us: i64, part: ImportedPart) -> Result<Opt
         }
         if !definition.open_catalogue && now.design.arms.position(observation.arm.as_str()).is_none() {
             let arm = observation.arm.as_str();
-            let near = suggestion(arm, definition.arms.iter().map(|arm| arm.id.as_str()));
+            let near = suggestion(arm, now.arms_in_effect().iter().map(|arm| arm.id.as_str()));
             let message = format!("the slot '{}' has no arm '{}'{near}; add it first", definition.id, shorten(arm));
             return fail(format!("observations[{i}].arm_id"), message);
         }

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    change::ChangeError,
+    change::{ChangeError, check_slots},
     event::Body,
     items::{ItemChanges, ItemOperation, ItemTable},
     ownership::ArmDraft,
@@ -64,10 +64,9 @@ pub fn plan_items(
         ItemRequest::SetAvailable(available) => availability(now, available)?,
     };
     let mut after = now.clone();
-    for operation in &operations {
-        after.apply(operation);
-    }
+    let changed = after.change(&operations);
     check_limits(now, &after, limits)?;
+    check_slots(state, &changed)?;
     let (changed, items) = (operations.len(), after.len());
     let body = || Body::ItemsChanged(Arc::new(ItemChanges { operations, why: why.clone() }));
     Ok(PlannedItems { body: (changed > 0).then(body), changed, items })

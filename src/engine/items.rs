@@ -1,16 +1,16 @@
 //! Item catalogue: the items that all slots share.
 //!
 //! An item is held in the form of an arm: id, attributes, payload and availability. Slots join it to their arms of the
-//! same id, see [`ItemTable::join`].
+//! same id, see [`ItemTable::join`], or take it for an arm, see [`ItemFilter`].
 //!
 //! Items stand in the order of their ids, in chunks that copies of the table share. A copy is cheap, and a change copies
 //! the chunks that it touches.
 //!
 //! Invariant: equal sequences of changes give equal tables. The division into chunks is no part of that.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
-use crate::slot::{Arm, ArmId, ChangeReason, limits::FEATURES_MAX};
+use crate::slot::{Arm, ArmId, ChangeReason, ItemFilter, limits::FEATURES_MAX};
 
 /// Items of a chunk. With more a change would copy more, and with fewer a copy of the table would.
 const CHUNK_MAX: usize = 512;
@@ -43,6 +43,15 @@ pub struct ItemChanges {
     pub operations: Vec<ItemOperation>,
     /// Author and reason.
     pub why: ChangeReason,
+}
+
+/// Item that a change names.
+#[derive(Debug, Clone)]
+pub(super) struct ChangedItem {
+    /// Id of the item.
+    pub(super) id: ArmId,
+    /// The item after the change, or `None` if it was removed.
+    pub(super) item: Option<Arc<Arm>>,
 }
 
 /// Chunk of items in the order of their ids.
@@ -102,8 +111,22 @@ impl ItemTable {
         self.chunks.partition_point(begins_before).saturating_sub(1)
     }
 
+    /// Items that a filter takes, by id.
+    pub(super) fn taken_by<'a>(&'a self, filter: &'a ItemFilter) -> impl Iterator<Item = Arc<Arm>> + 'a {
+        self.iter().filter(|item| filter.matches(item)).map(Arc::clone)
+    }
+
+    /// Applies operations in their order. Returns the items that they name, by id.
+    pub(super) fn change(&mut self, operations: &[ItemOperation]) -> Vec<ChangedItem> {
+        for operation in operations {
+            self.apply(operation);
+        }
+        let ids: BTreeSet<&ArmId> = operations.iter().map(ItemOperation::item).collect();
+        ids.into_iter().map(|id| ChangedItem { id: id.clone(), item: self.get(id.as_str()).cloned() }).collect()
+    }
+
     /// Applies an operation. One about an item that is not there changes nothing.
-    pub(super) fn apply(&mut self, operation: &ItemOperation) {
+    fn apply(&mut self, operation: &ItemOperation) {
         match operation {
             ItemOperation::Upsert(item) => self.put(Arc::clone(item)),
             ItemOperation::Remove(item) => self.remove(item.as_str()),

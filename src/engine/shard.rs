@@ -217,11 +217,9 @@ impl SlotShard {
 
     /// Changes items of the catalogue, and the arms of the slots that have them.
     fn apply_items(&mut self, changes: &ItemChanges) {
-        for operation in &changes.operations {
-            self.items.apply(operation);
-        }
+        let changed = self.items.change(&changes.operations);
         for slot in self.by_id.values_mut() {
-            slot.apply_items(&self.items, changes);
+            slot.apply_items(&self.items, &changed);
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     slot_state::{ArmCounters, Counters, DeferredCounts, EvaluationData, GoalSums, SlotDesign, SlotState, TimeSeries},
 };
 use crate::{
-    bandit::{ClickModel, Learner},
+    bandit::{ClickModel, Learner, SlotTraits},
     slot::{Arm, Definition, Revision, RuleBook, SlotId},
 };
 
@@ -27,8 +27,8 @@ pub struct SlotView {
     pub former_ids: Vec<SlotId>,
     /// Arms of the slot by id.
     pub arms: Arc<ArmTable>,
-    /// Arms joined with their items of the catalogue, or `None` if no item changes an arm. See
-    /// [`arms_in_effect`](Self::arms_in_effect).
+    /// Arms that the slot takes from the catalogue, or its own joined with their items, or `None` if no item changes an arm.
+    /// See [`arms_in_effect`](Self::arms_in_effect).
     pub(super) joined_arms: Option<Arc<[Arc<Arm>]>>,
     /// Learner.
     pub learner: Arc<Learner>,
@@ -69,9 +69,19 @@ pub struct SlotView {
 }
 
 impl SlotView {
-    /// Arms in the slot's order, joined with their items of the catalogue.
+    /// Arms in the slot's order: items that it takes from the catalogue, or its own, joined with their items.
     pub fn arms_in_effect(&self) -> &[Arc<Arm>] {
         self.joined_arms.as_deref().unwrap_or(&self.definition.arms)
+    }
+
+    /// Arms as they are listed: items that the slot takes from the catalogue, or its own as somebody wrote them.
+    pub fn listed_arms(&self) -> &[Arc<Arm>] {
+        if self.definition.takes_items() { self.arms_in_effect() } else { &self.definition.arms }
+    }
+
+    /// Traits that the models of the slot depend on.
+    pub(super) fn traits(&self) -> SlotTraits {
+        self.definition.traits(self.arms_in_effect().len())
     }
 
     /// Returns an arm of the slot, joined with its item of the catalogue.
@@ -113,8 +123,17 @@ impl SlotView {
 impl SlotState {
     /// Returns the view that decisions read.
     pub fn view(&self) -> SlotView {
-        let SlotDesign { revision, arms_bytes: _, definition, revisions, arms, rules, former_ids, joined_arms } =
-            &self.design;
+        let SlotDesign {
+            revision,
+            arms_bytes: _,
+            definition,
+            revisions,
+            arms,
+            rules,
+            former_ids,
+            filter: _,
+            joined_arms,
+        } = &self.design;
         SlotView {
             number: self.number,
             revision: *revision,

@@ -51,7 +51,7 @@ impl Node {
             items: Some(&items),
             ..DecideOptions::new(id, seed)
         };
-        let arms = if request.candidates.is_empty() { view.definition.arms.len() } else { request.candidates.len() };
+        let arms = if request.candidates.is_empty() { view.arms_in_effect().len() } else { request.candidates.len() };
         let decision = run_long(arms, || self.exposures.look(&view, request, options));
         let decided: Arc<DecisionRecord> = Arc::new(decision.decided);
         Ok(Answer { decided, explanation: decision.explanation, view, ignored_candidates })

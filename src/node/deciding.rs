@@ -231,7 +231,7 @@ impl Node {
 
     fn work_of_one(&self, request: &Request) -> usize {
         let Some(view) = self.slot(&request.slot) else { return 0 };
-        let arms = if request.candidates.is_empty() { view.definition.arms.len() } else { request.candidates.len() };
+        let arms = if request.candidates.is_empty() { view.arms_in_effect().len() } else { request.candidates.len() };
         let count = if request.count == 0 { view.definition.count() } else { request.count } as usize;
         arms.saturating_mul(count.min(arms))
     }
@@ -239,7 +239,7 @@ impl Node {
     /// Number of arms to score in all requests together.
     fn arms_of(&self, requests: &[Request]) -> usize {
         let arms = |request: &Request| {
-            let all = || self.slot(&request.slot).map_or(0, |view| view.definition.arms.len());
+            let all = || self.slot(&request.slot).map_or(0, |view| view.arms_in_effect().len());
             if request.candidates.is_empty() { all() } else { request.candidates.len() }
         };
         requests.iter().map(arms).sum()

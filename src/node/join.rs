@@ -85,16 +85,17 @@ impl JoinedDecision {
         let of_slot = self.definition.iter().filter(|_| decided.candidates.is_empty());
         let of_slot = of_slot.flat_map(|definition| &definition.arms);
         let available = of_slot.filter(|arm| arm.available && arm.schedule.holds(decided.id.at_us()));
-        let all = from_request.chain(available.map(|arm| (&arm.id, None)));
+        // The availability of items at the time is not known. Those with scores were available.
+        let of_catalogue =
+            decided.scored.iter().filter_map(|scored| decided.catalogue_arms.get(scored.candidate as usize));
+        let of_slot = available.map(|arm| &arm.id).chain(of_catalogue);
+        let all = from_request.chain(of_slot.map(|arm| (arm, None)));
         all.map(|(arm, own)| (arm.clone(), matched(arm).or(own.cloned()).unwrap_or_default())).collect()
     }
 
     /// Returns the arm of the candidate of this index, or `None` if it cannot be known any more.
     pub fn candidate(&self, index: usize) -> Option<&ArmId> {
-        if self.decided.candidates.is_empty() {
-            return self.definition.as_ref()?.arms.get(index).map(|arm| &arm.id);
-        }
-        self.decided.candidates.get(index).map(|(arm, _)| arm)
+        self.decided.candidate(index, self.definition.as_deref())
     }
 }
 

@@ -120,6 +120,7 @@ fn compare(before: &Definition, after: &Definition, mut found: impl FnMut(&'stat
         kind,
         arms,
         open_catalogue,
+        from_catalogue,
         default_arm,
         count,
         goal,
@@ -132,6 +133,7 @@ fn compare(before: &Definition, after: &Definition, mut found: impl FnMut(&'stat
     found("display_name", *display_name != after.display_name);
     found("kind", *kind != after.kind);
     found("open_catalogue", *open_catalogue != after.open_catalogue);
+    found("from_catalogue", *from_catalogue != after.from_catalogue);
     found("default_arm_id", *default_arm != after.default_arm);
     found("count", *count != after.count);
     found("goal", *goal != after.goal);

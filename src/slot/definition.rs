@@ -11,7 +11,7 @@ use super::{
     id::{ArmId, FieldError, SlotId, shorten, suggestion},
     limits::{ARMS_MAX, CATALOGUE_MIN, COUNT_MAX, DISPLAY_NAME_BYTES_MAX, SLOT_BYTES_MAX},
     model_limits::check_model,
-    rule::{Rule, check_rules},
+    rule::{ItemFilter, Rule, check_rules},
 };
 use crate::bandit::{ModelSpec, SlotTraits};
 
@@ -66,6 +66,10 @@ pub struct Definition {
     pub arms: Vec<Arc<Arm>>,
     /// Allows requests to name candidates that the slot does not know.
     pub open_catalogue: bool,
+    /// Filter by which the slot takes its arms from the item catalogue, see [`ItemFilter`], or an empty text for a slot
+    /// with arms of its own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub from_catalogue: String,
     /// Arm that is shown if no arm is eligible.
     pub default_arm: Option<ArmId>,
     /// Number of arms per decision, or `None` for the kind's default.
@@ -101,6 +105,7 @@ impl Definition {
             kind: SlotKind::default(),
             arms: Vec::new(),
             open_catalogue: false,
+            from_catalogue: String::new(),
             default_arm: None,
             count: None,
             goal: Goal::default(),
@@ -121,9 +126,19 @@ impl Definition {
         })
     }
 
-    /// Traits of the slot that its models depend on.
-    pub fn traits(&self) -> SlotTraits {
-        let many = self.arms.len() >= CATALOGUE_MIN;
+    /// Returns `true` if the slot takes its arms from the item catalogue. Then it has none of its own.
+    pub fn takes_items(&self) -> bool {
+        !self.from_catalogue.is_empty()
+    }
+
+    /// Returns `true` if fields may name arms that are not among the slot's own.
+    fn may_have_others(&self) -> bool {
+        self.open_catalogue || self.takes_items()
+    }
+
+    /// Traits that the models of a slot with this number of arms depend on.
+    pub fn traits(&self, arms: usize) -> SlotTraits {
+        let many = arms >= CATALOGUE_MIN;
         SlotTraits {
             unit_rewards: self.goal.within_unit(),
             large_catalogue: many || (self.kind == SlotKind::Ranking && self.open_catalogue),
@@ -132,7 +147,7 @@ impl Definition {
 
     /// Checks that an arm is one of the slot's, unless the slot allows others.
     fn check_arm(&self, field: &str, arm: &ArmId) -> Result<(), FieldError> {
-        if self.open_catalogue || self.arms.iter().any(|have| have.id == *arm) {
+        if self.may_have_others() || self.arms.iter().any(|have| have.id == *arm) {
             return Ok(());
         }
         let near = suggestion(arm.as_str(), self.arms.iter().map(|have| have.id.as_str()));
@@ -153,6 +168,13 @@ impl Definition {
         }
         if self.arms.len() > ARMS_MAX {
             return fail("arms", format!("has {} arms; at most {ARMS_MAX} are allowed", self.arms.len()));
+        }
+        if self.takes_items() {
+            ItemFilter::parse("from_catalogue", &self.from_catalogue)?;
+            if !self.arms.is_empty() {
+                let message = "must be empty in a slot that takes its arms from the item catalogue; remove the arms, or clear from_catalogue";
+                return fail("arms", message.into());
+            }
         }
         let mut seen = HashSet::with_capacity(self.arms.len());
         for (i, arm) in self.arms.iter().enumerate() {
@@ -199,7 +221,7 @@ impl Definition {
         self.goal.check()?;
         check_model(&self.model)?;
         self.controls.check()?;
-        self.check_floors()?;
-        check_rules(&self.rules, &self.arms, self.open_catalogue, &self.controls)
+        self.check_floors(&self.arms)?;
+        check_rules(&self.rules, &self.arms, self.may_have_others(), &self.controls)
     }
 }

@@ -157,6 +157,8 @@ pub(crate) fn examples() -> Vec<Definition> {
     let seen =
         Goal { silence: SilenceRule::Shown, confirmation_window_us: Some(3 * 86_400_000_000), ..Goal::default() };
     examples.push(of(seen, ModelSpec::default()));
+    let from_catalogue = "item.category == \"shoes\" && item.price < 100.0".to_owned();
+    examples.push(Definition { from_catalogue, ..of(Goal::default(), ModelSpec::default()) });
     let always = Schedule::default();
     let (from_us, until_us) = (Some(1_793_000_000_000_000), Some(1_793_086_400_123_456));
     let arms = vec![

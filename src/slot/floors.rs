@@ -6,7 +6,9 @@
 //! Only arms that are available count, because a catalogue may hold far more arms than are on sale at a time. A request
 //! may name fewer candidates than the slot has arms: it gets as much of each floor as there is room for.
 
-use super::{Definition, FieldError, HeadStart, ProbabilityBounds};
+use std::sync::Arc;
+
+use super::{Arm, Definition, FieldError, HeadStart, ProbabilityBounds};
 use crate::bandit::Policy;
 
 /// Greatest floor of an arm by default.
@@ -24,10 +26,10 @@ fn sum_text(sum: f64) -> String {
 }
 
 impl Definition {
-    /// Floors and ceilings of the arms that are available.
-    fn bounds(&self) -> (Vec<f64>, Vec<f64>) {
+    /// Floors and ceilings of those of the slot's arms that are available.
+    fn bounds(&self, arms: &[Arc<Arm>]) -> (Vec<f64>, Vec<f64>) {
         let controls = &self.controls;
-        let available = self.arms.iter().filter(|arm| arm.available);
+        let available = arms.iter().filter(|arm| arm.available);
         available
             .map(|arm| {
                 let own = controls.arm_bounds.get(&arm.id).copied().unwrap_or_default();
@@ -53,14 +55,16 @@ impl Definition {
         }
     }
 
-    /// Sum of the floors of all arms that are available. Default floors leave room for the others, so they do not count.
-    pub fn floors_sum(&self) -> f64 {
-        self.bounds().0.iter().sum()
+    /// Sum of the floors of those of the slot's arms that are available. Default floors leave room for the others, so they do
+    /// not count.
+    pub fn floors_sum(&self, arms: &[Arc<Arm>]) -> f64 {
+        self.bounds(arms).0.iter().sum()
     }
 
-    /// Checks that the floors leave the policy something to decide.
-    pub(super) fn check_floors(&self) -> Result<(), FieldError> {
-        let (mut floors, _) = self.bounds();
+    /// Checks that the floors of the slot's arms, whether its own or those that it takes from the catalogue, leave the policy
+    /// something to decide.
+    pub fn check_floors(&self, arms: &[Arc<Arm>]) -> Result<(), FieldError> {
+        let (mut floors, _) = self.bounds(arms);
         let sum: f64 = floors.iter().sum();
         let controls = &self.controls;
         if sum > 1.0 + ROUNDING {
@@ -69,7 +73,7 @@ impl Definition {
                 sum_text(sum),
                 floors.len()
             );
-            return Err(FieldError::new(self.field_of_floors(), message));
+            return Err(FieldError::new(self.field_of_floors(arms.len()), message));
         }
         let Some(start) = controls.head_start else { return Ok(()) };
         let sum = sum + largest_head_start(&mut floors, start);
@@ -88,7 +92,7 @@ impl Definition {
     /// A slot that is filled arm by arm passes through sums below 1, so only a definition that is given as a whole has to
     /// pass this check.
     pub fn check_ceilings(&self) -> Result<(), FieldError> {
-        let (_, ceilings) = self.bounds();
+        let (_, ceilings) = self.bounds(&self.arms);
         let sum: f64 = ceilings.iter().sum();
         if ceilings.len() < 2 || self.open_catalogue || sum >= 1.0 - ROUNDING {
             return Ok(());
@@ -104,10 +108,10 @@ impl Definition {
     }
 
     /// Field that most of the floors come from.
-    fn field_of_floors(&self) -> &'static str {
+    fn field_of_floors(&self, arms: usize) -> &'static str {
         let own: f64 = self.controls.arm_bounds.values().filter_map(|ProbabilityBounds { floor, .. }| *floor).sum();
         let all = self.controls.floor();
-        if all > 0.0 && own <= all * self.arms.len() as f64 { "controls.floor" } else { "controls.arm_bounds" }
+        if all > 0.0 && own <= all * arms as f64 { "controls.floor" } else { "controls.arm_bounds" }
     }
 }
 
@@ -137,10 +141,8 @@ fn largest_head_start(floors: &mut [f64], HeadStart { floor, limit, .. }: HeadSt
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::slot::{Arm, ArmId, Controls, SlotId};
+    use crate::slot::{ArmId, Controls, SlotId};
 
     fn definition(arms: usize, controls: Controls) -> Definition {
         let arm = |i: usize| Arc::new(Arm::new(ArmId::parse("arm_id", &format!("a{i}")).unwrap()));

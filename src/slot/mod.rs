@@ -56,4 +56,6 @@ pub use id::{
 pub use names::Named;
 pub use revision::{Actor, ChangeReason, Revision};
 pub use reward_kind::{JoinRule, KindRole, RewardKind, SilenceRule};
-pub use rule::{Comparand, Effect, OnError, RequestFacts, Rule, RuleBook, RuleTarget, Verdict, Verdicts, check_rules};
+pub use rule::{
+    Comparand, Effect, ItemFilter, OnError, RequestFacts, Rule, RuleBook, RuleTarget, Verdict, Verdicts, check_rules,
+};

@@ -45,6 +45,7 @@ impl Definition {
         let rule = |rule: &Rule| rule.name.len() + rule.when.len() + 8 * FRAME;
         let share = |arm: &super::ArmId| arm.as_str().len() + 3 * FRAME;
         self.display_name.len()
+            + self.from_catalogue.len()
             + self.rules.iter().map(rule).sum::<usize>()
             + self.controls.arm_bounds.keys().map(share).sum::<usize>()
             + 128 * FRAME

@@ -42,8 +42,8 @@ impl Api {
         let ListArmsRequest { slot_id, page_size, page_token, revision } = request;
         let size = size_of_page(*page_size, 500, 1_000)?;
         let view = self.view(access, &parse_slot(slot_id)?)?;
-        let (definition, revision) = match revision {
-            0 => (&view.definition, view.revision),
+        let (all, revision) = match revision {
+            number if [0, view.revision].contains(number) => (view.listed_arms(), view.revision),
             number => {
                 let Some(kept) = view.revisions.iter().find(|kept| kept.number == *number) else {
                     let message = format!(
@@ -52,10 +52,9 @@ impl Api {
                     );
                     return Err(error::field(&FieldError::new("revision", message)));
                 };
-                (&kept.definition, kept.number)
+                (&kept.definition.arms[..], kept.number)
             }
         };
-        let all = &definition.arms;
         let list = format!("arms of {slot_id}");
         let start = start(&list, page_token, all.len(), |at| Some(all.get(at)?.id.as_str()))?;
         let arms: Vec<Arm> = page_of(all[start..].iter().map(|arm| encode::arm(arm)), size);
@@ -63,8 +62,9 @@ impl Api {
         let last = arms.last().filter(|_| end < all.len());
         Ok(ListArmsResponse {
             next_page_token: last.map(|last| token(&list, end, &last.arm_id)).unwrap_or_default(),
-            arm_count: encode::arm_count(definition).arms,
+            arm_count: encode::arm_count(all).arms,
             revision,
+            from_items: view.definition.takes_items() && revision == view.revision,
             arms,
         })
     }

@@ -56,7 +56,7 @@ fn decode_policies(request: &ComparePoliciesRequest, view: &SlotView) -> FieldRe
             Ok(proto::PolicyBaseline::Greedy) => policies.push(ComparedPolicy::Greedy),
             Ok(proto::PolicyBaseline::Uniform) => policies.push(ComparedPolicy::Uniform),
             Ok(proto::PolicyBaseline::EveryArm) => {
-                let arms = view.definition.arms.iter().filter(|arm| arm.available);
+                let arms = view.arms_in_effect().iter().filter(|arm| arm.available);
                 policies.extend(arms.take(ARMS_MAX).map(|arm| ComparedPolicy::Always(arm.id.clone())));
             }
             Ok(proto::PolicyBaseline::Unspecified) | Err(_) => {

@@ -68,6 +68,7 @@ fn slot_fields(mut message: proto::Slot) -> FieldResult<SlotDraft> {
         revision,
         arms: _,
         open_catalogue,
+        from_catalogue,
         default_arm_id,
         count,
         goal,
@@ -85,6 +86,7 @@ fn slot_fields(mut message: proto::Slot) -> FieldResult<SlotDraft> {
         kind: decode_enum("kind", kind)?.unwrap_or(SlotKind::Offer),
         arms: Vec::new(),
         open_catalogue,
+        from_catalogue,
         default_arm: if default_arm_id.is_empty() {
             None
         } else {

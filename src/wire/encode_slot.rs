@@ -1,5 +1,7 @@
 //! Encoding of slots, revisions and differences.
 
+use std::sync::Arc;
+
 use super::{
     controls::encode_controls,
     difference::{FieldDifference, differences},
@@ -24,7 +26,7 @@ pub(crate) struct SlotHead {
 }
 
 pub(crate) fn slot_head(view: &SlotView) -> SlotHead {
-    let proto::ArmCount { arms, available } = arm_count(&view.definition);
+    let proto::ArmCount { arms, available } = arm_count(view.listed_arms());
     SlotHead { slot: Some(slot(view)), arm_count: arms, available_arm_count: available }
 }
 
@@ -33,9 +35,9 @@ pub(crate) fn slot(view: &SlotView) -> proto::Slot {
     settings(&view.definition, view.revision)
 }
 
-pub(crate) fn arm_count(definition: &Definition) -> proto::ArmCount {
-    let available = definition.arms.iter().filter(|arm| arm.available).count();
-    proto::ArmCount { arms: narrow(definition.arms.len()), available: narrow(available) }
+pub(crate) fn arm_count(arms: &[Arc<Arm>]) -> proto::ArmCount {
+    let available = arms.iter().filter(|arm| arm.available).count();
+    proto::ArmCount { arms: narrow(arms.len()), available: narrow(available) }
 }
 
 fn narrow(number: usize) -> u32 {
@@ -70,7 +72,7 @@ pub(crate) fn revision(revision: &Revision, before: Option<&Revision>) -> proto:
         reason: reason.clone(),
         change: change.clone(),
         slot: Some(settings(now, *number)),
-        arm_count: arm_count(now).arms,
+        arm_count: arm_count(&now.arms).arms,
         diff_left_out,
         author: author.clone(),
         diff,
@@ -101,6 +103,7 @@ pub(crate) fn settings(definition: &Definition, revision: u64) -> proto::Slot {
         revision,
         arms: Vec::new(),
         open_catalogue: definition.open_catalogue,
+        from_catalogue: definition.from_catalogue.clone(),
         default_arm_id: definition.default_arm.as_ref().map(ArmId::to_string).unwrap_or_default(),
         count: definition.count.unwrap_or(0),
         goal: Some(encode_goal(&definition.goal)),

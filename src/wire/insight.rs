@@ -219,7 +219,7 @@ impl InsightService for Api {
         let mut request = engine::Request { request_id: None, explain: true, ..request };
         self.node()?.add_features_to_trial(&mut request, &view, now_us);
         let view = view.at(now_us);
-        let decided = run_long(view.definition.arms.len(), || decide(&view, request, options));
+        let decided = run_long(view.arms_in_effect().len(), || decide(&view, request, options));
         let answer = encode::decision(&decided.decided, decided.explanation, Some(&view));
         let decision = DecideResponse { decision_id: String::new(), ignored_features, ..answer };
         Ok(Response::new(TryDecideResponse { decision: Some(decision) }))

@@ -99,7 +99,7 @@ impl Api {
         let why = ChangeReason { author, reason, actor };
         let view = self.change(access, &slot, change, why, validate_only).await?;
         let known: std::collections::HashSet<&ArmId> = file.seed().arms().iter().collect();
-        let known_arms = view.definition.arms.iter().filter(|arm| known.contains(&arm.id)).count();
+        let known_arms = view.arms_in_effect().iter().filter(|arm| known.contains(&arm.id)).count();
         let SlotHead { slot, arm_count, available_arm_count } = encode::slot_head(&view);
         Ok(ImportLearningResponse {
             slot,

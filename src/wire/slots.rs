@@ -131,7 +131,7 @@ impl SlotService for Api {
         let next_page_token = if more { slots.last().map(|slot| page::token("slots", &slot.slot_id)) } else { None };
         // The slots of a page follow each other in the list, from the first that comes after the token.
         let first = views.partition_point(|view| view.definition.id.as_str() <= after.as_str());
-        let arm_counts = views.iter().skip(first).take(slots.len()).map(|view| encode::arm_count(&view.definition));
+        let arm_counts = views.iter().skip(first).take(slots.len()).map(|view| encode::arm_count(view.listed_arms()));
         Ok(Response::new(ListSlotsResponse {
             arm_counts: arm_counts.collect(),
             slots,

@@ -113,6 +113,7 @@ fn a_mask_takes_what_it_names_and_nothing_else() {
         "goal.silence",
         "goal.confirmation_window",
         "model",
+        "from_catalogue",
         "controls.exploration",
         "controls.exploration_preset",
         "controls.floor",

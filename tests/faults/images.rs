@@ -75,6 +75,7 @@ pub(crate) fn event(i: u64) -> Event {
                 reason: Reason::Exploring,
             };
             Body::Decided(Arc::new(DecisionRecord {
+                catalogue_arms: Vec::new(),
                 slot,
                 id: id(i),
                 request_id: i.is_multiple_of(5).then(|| format!("request-{i}")),

@@ -19,6 +19,7 @@ mod documented_commands;
 mod events;
 mod examples;
 mod export;
+mod from_catalogue;
 mod imports;
 mod incoming;
 mod items;

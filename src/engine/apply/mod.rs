@@ -21,7 +21,7 @@ pub use deferred::SHOWN;
 use super::{
     answer::RewardAnswer,
     event::{Availability, Body},
-    items::{ItemChanges, ItemTable},
+    items::{ChangedItem, ItemTable},
     ledger::Step,
     outcome::OutcomeObserver,
     shopper_effect::ShopperEffect,
@@ -51,7 +51,7 @@ impl SlotState {
         why: &ChangeReason,
         (accounting, items): (bool, &ItemTable),
     ) -> Self {
-        let mut state = Self::new(number, accounting, SlotDesign::new(definition), at_us);
+        let mut state = Self::new(number, accounting, SlotDesign::new(definition, items), at_us);
         state.define(at_us, items, Arc::clone(definition), why, "created".into());
         state
     }
@@ -164,18 +164,13 @@ impl SlotState {
         change: String,
     ) {
         let before = self.design.revise(at_us, definition, why, change);
-        self.design.join_items(items);
+        self.design.derive_arms(items);
         let definition = &self.design.definition;
         let emergency = |change: &&str| EMERGENCY_CHANGES.contains(change);
         if self.drafts.has_fresh() && !changes_between(&before, definition).iter().all(emergency) {
             self.drafts.outdate(self.design.revision);
         }
-        if self.learner.decides() != (definition.model, definition.traits()) {
-            Arc::make_mut(&mut self.learner).decide_by(definition.model, definition.traits());
-        }
-        if !self.accounting {
-            self.design.compile_rules();
-        }
+        self.follow_arms();
         if !self.design.definition.goal.pays_as(&before.goal) && self.counters.slot.decisions > 0 {
             self.restart_goal_sums(at_us);
         }
@@ -183,6 +178,22 @@ impl SlotState {
             Arc::make_mut(&mut self.evaluation).traffic.floors = ScaledFloors::default();
         }
         self.decisions.pending.index_subjects(self.design.definition.goal.joins_any());
+        self.free_arm_places();
+    }
+
+    /// Adapts models and rules to the arms that the slot has now.
+    fn follow_arms(&mut self) {
+        let decides = (self.design.definition.model, self.design.traits());
+        if self.learner.decides() != decides {
+            Arc::make_mut(&mut self.learner).decide_by(decides.0, decides.1);
+        }
+        if !self.accounting {
+            self.design.compile_rules();
+        }
+    }
+
+    /// Gives the places of removed arms in the pairwise tests to newer ones, if all places are taken.
+    fn free_arm_places(&mut self) {
         if self.evaluation.arm_pairs.is_full() {
             Arc::make_mut(&mut self.evaluation).free_arm_places(&self.design);
         }
@@ -211,15 +222,11 @@ impl SlotState {
         self.define(at_us, items, Arc::new(definition), why, change.to_owned());
     }
 
-    /// Joins the arms with items that changed. The slot gets no revision, because nobody changed it.
-    pub(super) fn apply_items(&mut self, items: &ItemTable, changes: &ItemChanges) {
-        let has = |item: &ArmId| self.design.arms.position(item.as_str()).is_some();
-        if !changes.operations.iter().any(|operation| has(operation.item())) {
-            return;
-        }
-        self.design.join_items(items);
-        if !self.accounting {
-            self.design.compile_rules();
+    /// Renews the arms after a change of items. The slot gets no revision, because nobody changed it.
+    pub(super) fn apply_items(&mut self, items: &ItemTable, changed: &[ChangedItem]) {
+        if self.design.change_items(items, changed) {
+            self.follow_arms();
+            self.free_arm_places();
         }
     }
 }

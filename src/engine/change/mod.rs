@@ -2,16 +2,19 @@
 
 mod approval;
 mod error;
+mod items_taken;
 mod rename;
 mod start;
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
 use super::{
     event::{Availability, Body},
+    items::ItemTable,
     learning_file::{LearningFile, LearningImport},
     ownership::{ArmDraft, keep_operations},
     patch::Patch,
@@ -20,6 +23,8 @@ use super::{
 };
 pub(super) use approval::{change_names, check_approval};
 pub use error::ChangeError;
+pub(super) use items_taken::check_slots;
+use items_taken::{arms_of, check_items_taken, check_own_arms};
 use rename::plan_rename;
 pub use start::{StartFrom, plan_start};
 use start::{check_start, plan_learning};
@@ -98,17 +103,17 @@ pub fn plan_unapproved(
         let suggestion = suggestion(slot.as_str(), state.slots().map(|(id, _)| id.as_str()));
         return Err(ChangeError::NotFound { slot: slot.clone(), suggestion });
     };
-    let slot = slot.clone();
+    let (slot, items) = (slot.clone(), state.items());
     match change {
         Change::Create(_) | Change::CreateFrom(..) => Ok(None),
-        Change::Update { definition, revision } => plan_update(now, slot, definition, revision, why),
+        Change::Update { definition, revision } => plan_update(now, items, definition, revision, why),
         Change::Delete => Ok(Some(Body::SlotDeleted { slot, why })),
         Change::Rename(to) => plan_rename(state, now, to, why).map(Some),
-        Change::UpsertArms(arms) => plan_upsert(now, slot, arms.into_iter().map(ArmDraft::from).collect(), why),
-        Change::MergeArms(arms) => plan_upsert(now, slot, arms, why),
-        Change::RemoveArms(arms) => plan_removal(now, slot, arms, why).map(Some),
+        Change::UpsertArms(arms) => plan_upsert(now, items, arms.into_iter().map(ArmDraft::from).collect(), why),
+        Change::MergeArms(arms) => plan_upsert(now, items, arms, why),
+        Change::RemoveArms(arms) => plan_removal(now, items, arms, why).map(Some),
         Change::SetAvailability(available) => Ok(plan_availability(now, slot, available, why)?),
-        Change::Rollback(number) => plan_rollback(now, number, why),
+        Change::Rollback(number) => plan_rollback(now, items, number, why),
         Change::SetSafeChoice(on) => Ok(plan_safe_choice(now.definition(), on, why)),
         Change::Reset => Ok(Some(Body::SlotReset { slot, why })),
         Change::ResetArm(arm) => {
@@ -135,7 +140,10 @@ fn plan_creation(
     if state.slots().count() >= SLOTS_MAX {
         return Err(ChangeError::Full(format!("there are {SLOTS_MAX} slots; delete one first")));
     }
-    definition.check().and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
+    let checked = definition.check().and_then(|()| definition.check_ceilings());
+    let checked =
+        checked.and_then(|()| check_items_taken(None, &definition, &arms_of(None, state.items(), &definition)?));
+    checked.map_err(|e| e.within("slot"))?;
     definition.controls.holdout.get_or_insert(Controls::HOLDOUT_NEW);
     definition.default_floor = true;
     Ok(Body::SlotCreated { definition: Arc::new(definition), why })
@@ -143,7 +151,7 @@ fn plan_creation(
 
 fn plan_update(
     now: &SlotState,
-    slot: SlotId,
+    items: &ItemTable,
     mut definition: Definition,
     revision: u64,
     why: ChangeReason,
@@ -153,11 +161,12 @@ fn plan_update(
     definition.controls.holdout = definition.controls.holdout.or(have.controls.holdout);
     definition.default_floor = have.default_floor;
     if revision != 0 && revision != now.revision_number() && !only_stock_since(now, revision, &definition) {
-        return Err(stale(now, slot, revision));
+        return Err(stale(now, have.id.clone(), revision));
     }
-    check(now, &definition).and_then(|()| definition.check_ceilings()).map_err(|e| e.within("slot"))?;
-    check_models(now.learner(), &definition)?;
-    check_learned(now.design.arms.names(), &definition)?;
+    let arms = check(now, items, &definition).and_then(|arms| definition.check_ceilings().map(|()| arms));
+    let arms = arms.map_err(|e| e.within("slot"))?;
+    check_models(now.learner(), &definition, arms.len())?;
+    check_learned(now.design.arms.names(), &arms)?;
     Ok(patched(have, &definition, why, None))
 }
 
@@ -170,8 +179,9 @@ fn check_arm(definition: &Definition, field: String, arm: &ArmId) -> Result<(), 
     Err(FieldError::new(field, format!("the slot '{}' has no arm '{}'{near}", definition.id, shorten(arm.as_str()))))
 }
 
-fn plan_removal(now: &SlotState, slot: SlotId, arms: Vec<ArmId>, why: ChangeReason) -> Result<Body, ChangeError> {
+fn plan_removal(now: &SlotState, items: &ItemTable, arms: Vec<ArmId>, why: ChangeReason) -> Result<Body, ChangeError> {
     let have = now.definition();
+    check_own_arms(have, "arm_ids", "RemoveItems")?;
     for (i, arm) in arms.iter().enumerate() {
         check_arm(have, format!("arm_ids[{i}]"), arm)?;
         if have.default_arm.as_ref() == Some(arm) {
@@ -193,9 +203,9 @@ fn plan_removal(now: &SlotState, slot: SlotId, arms: Vec<ArmId>, why: ChangeReas
     let gone: HashSet<&ArmId> = arms.iter().collect();
     let mut after = (**have).clone();
     after.arms.retain(|arm| !gone.contains(&arm.id));
-    check(now, &after)?;
-    check_models(now.learner(), &after)?;
-    Ok(Body::ArmsRemoved { slot, arms, why })
+    let left = check(now, items, &after)?.len();
+    check_models(now.learner(), &after, left)?;
+    Ok(Body::ArmsRemoved { slot: have.id.clone(), arms, why })
 }
 
 fn plan_availability(
@@ -205,6 +215,7 @@ fn plan_availability(
     why: ChangeReason,
 ) -> Result<Option<Body>, FieldError> {
     let have = now.definition();
+    check_own_arms(have, "available", "SetItemAvailability")?;
     let arms: HashMap<&ArmId, &Arm> = have.arms.iter().map(|arm| (&arm.id, arm.as_ref())).collect();
     for (arm, wanted) in &available {
         let field = format!("available[{:?}]", arm.as_str());
@@ -221,15 +232,21 @@ fn plan_availability(
     Ok((!available.is_empty()).then_some(Body::AvailabilitySet { slot, available, why }))
 }
 
-fn plan_rollback(now: &SlotState, number: u64, why: ChangeReason) -> Result<Option<Body>, ChangeError> {
+fn plan_rollback(
+    now: &SlotState,
+    items: &ItemTable,
+    number: u64,
+    why: ChangeReason,
+) -> Result<Option<Body>, ChangeError> {
     let Some(revision) = now.revision(number) else {
         let current = now.revision_number();
         let message = format!("{number} is not kept; the slot is at {current} and keeps its last {REVISIONS_MAX}");
         return Err(FieldError::new("revision", message).into());
     };
     let definition = keep_operations(&revision.definition, now.definition());
-    check(now, &definition)?;
-    check_models(now.learner(), &definition)?;
+    let arms = check(now, items, &definition)?;
+    check_models(now.learner(), &definition, arms.len())?;
+    check_learned(now.design.arms.names(), &arms)?;
     Ok(patched(now.definition(), &definition, why, Some(number)))
 }
 
@@ -248,21 +265,27 @@ fn patched(have: &Definition, wanted: &Definition, why: ChangeReason, rolled_bac
     (!patch.changes_nothing(have)).then(|| Body::SlotPatched { patch: Box::new(patch), why, rolled_back_to })
 }
 
-/// Checks a definition that was derived from the slot's. Arms that both share were checked before.
-fn check(now: &SlotState, wanted: &Definition) -> Result<(), FieldError> {
+/// Checks a definition that was derived from the slot's. Arms that both share were checked before. Returns the arms that the
+/// slot would have beside these items.
+fn check<'a>(now: &'a SlotState, items: &ItemTable, wanted: &'a Definition) -> Result<Cow<'a, [Arc<Arm>]>, FieldError> {
     let have = &now.definition().arms;
     let known: HashSet<*const Arm> = have.iter().map(Arc::as_ptr).collect();
-    wanted.check_changed(|arm| known.contains(&Arc::as_ptr(arm)), wanted.arms_bytes_since(have, now.design.arms_bytes))
+    let bytes = wanted.arms_bytes_since(have, now.design.arms_bytes);
+    wanted.check_changed(|arm| known.contains(&Arc::as_ptr(arm)), bytes)?;
+    let arms = arms_of(Some(now), items, wanted)?;
+    check_items_taken(Some(now), wanted, &arms)?;
+    Ok(arms)
 }
 
 /// Returns the event that adds or replaces arms, or `None` if no arm changes. The event omits unchanged arms.
 fn plan_upsert(
     now: &SlotState,
-    slot: SlotId,
+    items: &ItemTable,
     drafts: Vec<ArmDraft>,
     why: ChangeReason,
 ) -> Result<Option<Body>, ChangeError> {
     let have = now.definition();
+    check_own_arms(have, "arms", "UpsertItems")?;
     let known: HashMap<&ArmId, &Arc<Arm>> = have.arms.iter().map(|arm| (&arm.id, arm)).collect();
     let mut seen = HashSet::new();
     for (i, ArmDraft { arm, .. }) in drafts.iter().enumerate() {
@@ -283,10 +306,10 @@ fn plan_upsert(
     }
     let mut after = (**have).clone();
     upsert_arms(&mut after.arms, &arms);
-    check(now, &after)?;
-    check_models(now.learner(), &after)?;
-    check_learned(now.design.arms.names(), &after)?;
-    Ok(Some(Body::ArmsUpserted { slot, arms, why }))
+    let all = check(now, items, &after)?;
+    check_models(now.learner(), &after, all.len())?;
+    check_learned(now.design.arms.names(), &all)?;
+    Ok(Some(Body::ArmsUpserted { slot: have.id.clone(), arms, why }))
 }
 
 /// Returns `true` if a change to `wanted` that was derived from revision `given` reverts nothing. That is so if only
@@ -313,29 +336,34 @@ fn stale(now: &SlotState, slot: SlotId, given: u64) -> ChangeError {
 
 /// Checks the number of arms that were ever learned, of which `names` are the ids so far. Removed arms count, because the
 /// slot keeps what it learned of them.
-fn check_learned(names: &[ArmId], wanted: &Definition) -> Result<(), ChangeError> {
+fn check_learned(names: &[ArmId], arms: &[Arc<Arm>]) -> Result<(), FieldError> {
     let known: HashSet<&ArmId> = names.iter().collect();
-    let fresh = wanted.arms.iter().filter(|arm| !known.contains(&arm.id)).count();
-    if names.len() + fresh <= LEARNED_ARMS_MAX {
+    check_learned_count(names.len(), arms.iter().filter(|arm| !known.contains(&arm.id)).count())
+}
+
+/// Checks the number of arms that were ever learned, if this many are new.
+fn check_learned_count(known: usize, fresh: usize) -> Result<(), FieldError> {
+    let all = known + fresh;
+    if fresh == 0 || all <= LEARNED_ARMS_MAX {
         return Ok(());
     }
     let message = format!(
-        "would make {} arms that the slot has ever learned of, and at most {LEARNED_ARMS_MAX} are kept; reset the slot, or make a new one",
-        names.len() + fresh
+        "would make {all} arms that the slot has ever learned of, and at most {LEARNED_ARMS_MAX} are kept; reset the slot, or make a new one"
     );
-    Err(FieldError::new("arms", message).into())
+    Err(FieldError::new("arms", message))
 }
 
 /// Checks the number of models. Another definition may need other models, and so may another number of arms, if it
 /// makes the slot a large catalogue or ends that.
-fn check_models(learner: &Learner, wanted: &Definition) -> Result<(), ChangeError> {
-    let models = learner.models_with(&wanted.model, wanted.traits());
+fn check_models(learner: &Learner, wanted: &Definition, arms: usize) -> Result<(), FieldError> {
+    let models = learner.models_with(&wanted.model, wanted.traits(arms));
     if models <= MODELS_MAX {
         return Ok(());
     }
     Err(FieldError::new(
         "slot.model",
-        format!("would make {models} models, and at most {MODELS_MAX} learn side by side; go back to one it had, or make a new slot"),
-    )
-    .into())
+        format!(
+            "would make {models} models, and at most {MODELS_MAX} learn side by side; go back to one it had, or make a new slot"
+        ),
+    ))
 }

@@ -1,6 +1,8 @@
 //! Start of a slot from what a slot has learned: another one of the service, or one whose learning came as a file.
 
-use super::{ChangeError, check_learned, check_models};
+use std::sync::Arc;
+
+use super::{ChangeError, arms_of, check_learned, check_models};
 use crate::{
     engine::{
         event::Body,
@@ -8,7 +10,7 @@ use crate::{
         slot_state::{LearningSeed, SlotState},
         state::State,
     },
-    slot::{ChangeReason, Definition, FieldError, SlotId, suggestion},
+    slot::{Arm, ChangeReason, Definition, FieldError, SlotId, suggestion},
 };
 
 /// Slot whose learning a new slot starts from.
@@ -36,17 +38,18 @@ fn check_meaning(
     source: &LearningProvenance,
     seed: &LearningSeed,
     definition: &Definition,
-) -> Result<(), ChangeError> {
+    arms: &[Arc<Arm>],
+) -> Result<(), FieldError> {
     if source.simulated != definition.controls.simulated() {
         let message = "one of the slots is for simulated traffic and the other is not";
-        return Err(FieldError::new(field, message).into());
+        return Err(FieldError::new(field, message));
     }
     if source.pays_rates != definition.goal.within_unit() {
         let message = "one of the goals pays rates and the other values, so that what was learned means something else";
-        return Err(FieldError::new(field, message).into());
+        return Err(FieldError::new(field, message));
     }
-    check_learned(seed.arms(), definition)?;
-    check_models(seed.learner(), definition)
+    check_learned(seed.arms(), arms)?;
+    check_models(seed.learner(), definition, arms.len())
 }
 
 /// Checks that a new slot can start from what another has learned.
@@ -56,7 +59,8 @@ pub(super) fn check_start(state: &State, definition: &Definition, from: &StartFr
         let near = suggestion(from.slot.as_str(), state.slots().map(|(id, _)| id.as_str()));
         return Err(FieldError::new("start_from.slot_id", format!("there is no slot '{}'{near}", from.slot)).into());
     };
-    check_meaning("start_from.slot_id", &source, &seed, definition)
+    let arms = arms_of(None, state.items(), definition).map_err(|why| why.within("slot"))?;
+    Ok(check_meaning("start_from.slot_id", &source, &seed, definition, &arms)?)
 }
 
 /// Returns the event that lets a slot start from a file. The slot must have learned nothing from decisions of its own,
@@ -70,6 +74,6 @@ pub(super) fn plan_learning(now: &SlotState, import: LearningImport) -> Result<B
         );
         return Err(FieldError::new("slot_id", message).into());
     }
-    check_meaning("content", import.file.source(), import.file.seed(), now.definition())?;
+    check_meaning("content", import.file.source(), import.file.seed(), now.definition(), now.arms_in_effect())?;
     Ok(Body::LearningImported(Box::new(import)))
 }

@@ -15,6 +15,7 @@
 mod assignment;
 mod candidates;
 mod caps;
+mod catalogue_arms;
 mod constraints;
 mod decision;
 mod eligible;
@@ -87,7 +88,8 @@ pub fn decide(view: &SlotView, mut request: Request, options: DecideOptions<'_>)
         scaled_floors: policy_choice.scaled_floors,
     };
     let failed_rules = scored.set.failed_rules;
-    Decision { decided: record(view, request, options, assignment, recorded, matched_rules), explanation, failed_rules }
+    let decided = record(view, request, options, assignment, recorded, matched_rules).with_catalogue_arms(view);
+    Decision { decided, explanation, failed_rules }
 }
 
 /// Record of what was known about the candidates.
@@ -134,6 +136,7 @@ fn record(
         scaled_floors: candidates.scaled_floors,
         matches: request.matches.map(CandidateMatches::into_notable),
         expire_us: None,
+        catalogue_arms: Vec::new(),
     }
 }
 

@@ -132,10 +132,7 @@ fn candidate_ids<'a>(definition: Option<&'a Definition>, decided: &'a DecisionRe
     if !decided.candidates.is_empty() {
         return decided.candidates.iter().map(|(arm, _)| arm).collect();
     }
-    match definition {
-        Some(definition) => definition.arms.iter().map(|arm| &arm.id).collect(),
-        None => Vec::new(),
-    }
+    decided.slot_arms(definition).collect()
 }
 
 /// Returns the clause about a rule that excluded a candidate.
@@ -154,7 +151,9 @@ fn availability_text(past: &PastDefinition<'_>, decided: &DecisionRecord, arm: &
     if decided.already_shown.contains(arm) {
         return Some(exclusion_text(&[], Exclusion::AlreadyShown));
     }
-    if let PastDefinition::Kept(definition) = past {
+    if let PastDefinition::Kept(definition) = past
+        && !definition.takes_items()
+    {
         let Some(arm) = definition.arms.iter().find(|have| have.id == *arm) else {
             return (!definition.open_catalogue).then(|| exclusion_text(&[], Exclusion::UnknownArm));
         };

@@ -57,7 +57,7 @@ fn group_every(
     decisions: &[(i64, Arc<DecisionRecord>)],
 ) -> (Vec<RequestGroup>, usize) {
     let by_subject = !(views.before.rules.is_empty() && views.after.rules.is_empty());
-    let arms = views.before.definition.arms.len().max(views.after.definition.arms.len());
+    let arms = views.before.arms_in_effect().len().max(views.after.arms_in_effect().len());
     let mut group_by_digest: HashMap<u128, usize> = HashMap::new();
     let mut groups = Vec::<RequestGroup>::new();
     for (i, (_, decided)) in decisions.iter().enumerate().rev().step_by(step) {
@@ -105,6 +105,10 @@ fn digest(decided: &DecisionRecord, count: u32, by_subject: bool) -> u128 {
         hasher.write_u64(if decided.candidates.is_empty() { decided.revision } else { u64::MAX });
         for found in matches {
             hasher.write_u32(found.candidate);
+            // Arms from the catalogue depend on the decision.
+            if let Some(arm) = decided.catalogue_arms.get(found.candidate as usize) {
+                hash_text(&mut hasher, arm.as_str());
+            }
             hasher.write_u32(found.to_bits());
         }
     }

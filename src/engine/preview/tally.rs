@@ -268,7 +268,7 @@ impl PreviewTally {
 
     /// Estimates for each arm: the arms after the change in their order, those that it removes, then other candidates.
     pub(super) fn arms(&self, views: &BeforeAfter<&SlotView>) -> Vec<PreviewArm> {
-        let ids = |view: &SlotView| -> Vec<ArmId> { view.definition.arms.iter().map(|arm| arm.id.clone()).collect() };
+        let ids = |view: &SlotView| -> Vec<ArmId> { view.arms_in_effect().iter().map(|arm| arm.id.clone()).collect() };
         let candidates = self.sides.after.arms.keys().chain(self.sides.before.arms.keys()).cloned();
         let mut listed = BTreeSet::new();
         let all = ids(views.after).into_iter().chain(ids(views.before)).chain(candidates);

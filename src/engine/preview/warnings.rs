@@ -186,7 +186,7 @@ fn warn_of_controls(views: &BeforeAfter<&SlotView>, warnings: &mut Vec<String>) 
             percent(HOLDOUT_MIN)
         ));
     }
-    if (after.model, after.traits()) != (before.model, before.traits()) {
+    if (after.model, views.after.traits()) != (before.model, views.before.traits()) {
         warnings.push(
             "The model would change. A model that is new to the slot starts from nothing, and these shares are its first."
                 .to_owned(),

@@ -130,9 +130,10 @@ pub fn alerts(view: &SlotView) -> Vec<Alert> {
 /// Returns the alert of floors that come to more than 1, or `None`.
 ///
 /// A change of the definition that makes them so is refused. They can become so when an arm that was paused or out of
-/// stock is resumed, and in requests in which the conditions of several rules hold.
+/// stock is resumed, when the slot takes more items of the catalogue, and in requests in which the conditions of several
+/// rules hold.
 fn floors(view: &SlotView) -> Option<Alert> {
-    let (sum, floors) = (view.definition.floors_sum(), view.evaluation.traffic.floors);
+    let (sum, floors) = (view.definition.floors_sum(view.arms_in_effect()), view.evaluation.traffic.floors);
     let sentence = if sum > 1.0 + FLOORS_ROUNDING {
         format!("the floors of the arms that may be shown add up to {sum:.2}, more than 1, and are scaled down")
     } else if floors.scaled >= SCALED_MIN {

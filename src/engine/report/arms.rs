@@ -110,7 +110,7 @@ pub(super) fn arm_figures(view: &SlotView) -> ArmFigures {
     let arms = listed_arms(view);
     let learned: Vec<Option<u32>> = arms.iter().map(|arm| arm.learned).collect();
     let everybody = beliefs(view, &learned);
-    let own = view.definition.arms.len();
+    let own = view.arms_in_effect().len();
     let plain = is_plain(view);
     // The posterior of money is sure of itself after the first purchase. Until the rewards of every arm suffice for an
     // interval, the arms are compared as widely as the noise of all of them together asks for.

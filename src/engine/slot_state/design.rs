@@ -5,12 +5,13 @@ use std::{collections::HashMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    bandit::SlotTraits,
     engine::{
         arm_table::{self, ArmTable},
-        items::ItemTable,
+        items::{ChangedItem, ItemTable},
     },
     slot::{
-        Arm, ArmId, ChangeReason, Definition, Revision, RuleBook, SlotId,
+        Arm, ArmId, ChangeReason, Definition, ItemFilter, Revision, RuleBook, SlotId,
         limits::{REVISIONS_BYTES_MAX, REVISIONS_MAX},
     },
 };
@@ -32,7 +33,7 @@ pub(in crate::engine) struct SlotDesign {
     /// Revisions that are kept, oldest first.
     #[serde(with = "super::revisions")]
     pub(in crate::engine) revisions: Arc<Vec<Revision>>,
-    /// Arms by id. Persisted by name only: the rest follows from the definition.
+    /// Arms by id. Persisted by name only: the rest follows from the definition and the items.
     #[serde(with = "arm_table::names")]
     pub(in crate::engine) arms: Arc<ArmTable>,
     /// The definition's rules, compiled.
@@ -41,8 +42,11 @@ pub(in crate::engine) struct SlotDesign {
     /// Ids that the slot had before it was renamed, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(in crate::engine) former_ids: Vec<SlotId>,
-    /// Arms of the definition, joined with their items of the catalogue, or `None` if no item changes an arm. Not
-    /// persisted: they follow from the definition and the items.
+    /// Compiled filter of a definition that takes its arms from the item catalogue.
+    #[serde(skip)]
+    pub(in crate::engine) filter: Option<Arc<ItemFilter>>,
+    /// Items that the filter takes, by id. Without a filter, arms of the definition joined with their items, or `None` if no
+    /// item changes an arm. Not persisted: they follow from the definition and the items.
     #[serde(skip)]
     pub(in crate::engine) joined_arms: Option<Arc<[Arc<Arm>]>>,
 }
@@ -53,9 +57,9 @@ fn empty_definition() -> Arc<Definition> {
 }
 
 impl SlotDesign {
-    /// Creates a design without revisions, to be [revised](Self::revise) before it is used.
-    pub(in crate::engine) fn new(definition: &Arc<Definition>) -> Self {
-        Self {
+    /// Creates a design without revisions beside these items, to be [revised](Self::revise) before it is used.
+    pub(in crate::engine) fn new(definition: &Arc<Definition>, items: &ItemTable) -> Self {
+        let mut design = Self {
             revision: 0,
             arms_bytes: definition.arms_bytes(),
             definition: Arc::clone(definition),
@@ -63,8 +67,11 @@ impl SlotDesign {
             arms: Arc::default(),
             rules: Arc::default(),
             former_ids: Vec::new(),
+            filter: None,
             joined_arms: None,
-        }
+        };
+        design.derive_arms(items);
+        design
     }
 
     /// Gives the definition and its revisions another id. Returns the one before.
@@ -80,7 +87,7 @@ impl SlotDesign {
         from
     }
 
-    /// Makes a new revision of the definition, and returns the definition before.
+    /// Makes a new revision of the definition, and returns the definition before. [Derive](Self::derive_arms) its arms next.
     pub(in crate::engine) fn revise(
         &mut self,
         at_us: i64,
@@ -92,9 +99,6 @@ impl SlotDesign {
         let before = (!self.revisions.is_empty()).then_some(&*self.definition);
         let mut own_bytes = share_arms(before, &mut definition);
         self.arms_bytes = definition.arms_bytes_since(&self.definition.arms, self.arms_bytes);
-        if !self.arms.is_of(&definition) {
-            self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &definition));
-        }
         let revisions = Arc::make_mut(&mut self.revisions);
         // A stock feed must not push out changes that people made. Of its revisions in a row only the last one stays,
         // unless the reason or the author differs.
@@ -123,12 +127,74 @@ impl SlotDesign {
         self.rules = Arc::new(self.rules.renewed(&self.definition.rules, self.arms_in_effect()));
     }
 
-    /// Joins the arms with their items.
-    pub(in crate::engine) fn join_items(&mut self, items: &ItemTable) {
-        self.joined_arms = items.join_all(&self.definition.arms);
+    /// Derives the arms from the definition and the items: joins its arms with their items, or takes items by its filter. Items
+    /// that a filter took before are not looked at again.
+    pub(in crate::engine) fn derive_arms(&mut self, items: &ItemTable) {
+        let wanted = &self.definition.from_catalogue;
+        if !self.definition.takes_items() {
+            self.filter = None;
+            self.joined_arms = items.join_all(&self.definition.arms);
+        } else if self.filter.as_ref().is_none_or(|filter| filter.text() != wanted) {
+            // A definition has passed its check, so that its filter compiles.
+            self.filter = ItemFilter::parse("from_catalogue", wanted).ok().map(Arc::new);
+            self.joined_arms = Some(self.filter.iter().flat_map(|filter| items.taken_by(filter)).collect());
+        }
+        self.index_arms();
     }
 
-    /// Arms in the slot's order, joined with their items.
+    /// Renews the arms after a change of items. Returns `false` if it concerns none of them.
+    pub(in crate::engine) fn change_items(&mut self, items: &ItemTable, changed: &[ChangedItem]) -> bool {
+        if self.filter.is_some() {
+            let Some(arms) = self.arms_after(changed) else { return false };
+            self.joined_arms = Some(arms);
+            self.index_arms();
+            return true;
+        }
+        let concerned = changed.iter().any(|changed| self.arms.position(changed.id.as_str()).is_some());
+        if concerned {
+            self.joined_arms = items.join_all(&self.definition.arms);
+        }
+        concerned
+    }
+
+    /// Returns the arms that the filter takes after a change of items, or `None` if the change concerns none of them. Only
+    /// items that changed are looked at.
+    pub(in crate::engine) fn arms_after(&self, changed: &[ChangedItem]) -> Option<Arc<[Arc<Arm>]>> {
+        let filter = self.filter.as_deref()?;
+        let taken = |changed: &'_ ChangedItem| changed.item.clone().filter(|item| filter.matches(item));
+        let concerned: Vec<(&ArmId, Option<Arc<Arm>>)> = changed
+            .iter()
+            .map(|changed| (&changed.id, taken(changed)))
+            .filter(|(id, taken)| taken.is_some() || self.arms.position(id.as_str()).is_some())
+            .collect();
+        if concerned.is_empty() {
+            return None;
+        }
+        let arms = self.arms_in_effect();
+        let mut after = Vec::with_capacity(arms.len() + concerned.len());
+        let mut rest = arms.iter().peekable();
+        for (id, taken) in concerned {
+            after.extend(std::iter::from_fn(|| rest.next_if(|arm| arm.id < *id)).map(Arc::clone));
+            rest.next_if(|arm| arm.id == *id);
+            after.extend(taken);
+        }
+        after.extend(rest.map(Arc::clone));
+        Some(after.into())
+    }
+
+    /// Gives the arms their indices.
+    fn index_arms(&mut self) {
+        if !self.arms.is_of(self.arms_in_effect()) {
+            self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), self.arms_in_effect()));
+        }
+    }
+
+    /// Traits that the models of the slot depend on.
+    pub(in crate::engine) fn traits(&self) -> SlotTraits {
+        self.definition.traits(self.arms_in_effect().len())
+    }
+
+    /// Arms in the slot's order: items that it takes, or its own, joined with their items.
     pub(in crate::engine) fn arms_in_effect(&self) -> &[Arc<Arm>] {
         self.joined_arms.as_deref().unwrap_or(&self.definition.arms)
     }
@@ -144,8 +210,7 @@ impl SlotDesign {
             self.definition = Arc::clone(&newest.definition);
         }
         self.arms_bytes = self.definition.arms_bytes();
-        self.arms = Arc::new(ArmTable::new(self.arms.names().to_vec(), &self.definition));
-        self.join_items(items);
+        self.derive_arms(items);
         self.rules = Arc::new(RuleBook::new(&self.definition.rules, self.arms_in_effect()));
     }
 

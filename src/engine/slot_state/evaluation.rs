@@ -196,7 +196,7 @@ impl EvaluationData {
 
     /// Gives the places of removed arms to newer ones, if all places are taken.
     pub(in crate::engine) fn free_arm_places(&mut self, design: &SlotDesign) {
-        let ids = design.definition.arms.iter().map(|arm| arm.id.as_str());
+        let ids = design.arms_in_effect().iter().map(|arm| arm.id.as_str());
         let there: BTreeSet<u32> = ids.filter_map(|id| design.arms.learned(id)).collect();
         self.arm_pairs.free_places(|arm| there.contains(&arm));
     }
@@ -380,18 +380,20 @@ fn segment_group(record: &EvaluationRecord) -> Option<SegmentGroup> {
 }
 
 /// Returns the function from a candidate's index in the decision to the arm's index in the learner, which is `None` for an arm
-/// that was never shown. Returns no function if the revision that decided is no longer kept.
+/// that was never shown. Returns no function if nothing knows the candidates: the decision does not name them, and the
+/// revision that decided is no longer kept.
 fn candidate_arms<'a>(
     decided: &'a DecisionRecord,
     design: &'a SlotDesign,
 ) -> Option<impl Fn(usize) -> Option<u32> + use<'a>> {
-    let then = if decided.revision == design.revision {
+    let names_them = !decided.candidates.is_empty() || !decided.catalogue_arms.is_empty();
+    let then = if names_them || decided.revision == design.revision {
         None
     } else {
         Some(&design.revisions.iter().rev().find(|r| r.number == decided.revision)?.definition)
     };
     Some(move |candidate: usize| match then {
-        _ if !decided.candidates.is_empty() => design.arms.learned(decided.candidates.get(candidate)?.0.as_str()),
+        _ if names_them => design.arms.learned(decided.candidate(candidate, None)?.as_str()),
         Some(then) => design.arms.learned(then.arms.get(candidate)?.id.as_str()),
         None => design.arms.learned_at(candidate),
     })

@@ -79,10 +79,9 @@ impl SlotState {
         if self.accounting || self.decisions.pending.added() > 0 {
             return;
         }
-        let definition = &self.design.definition;
-        self.design.arms = Arc::new(ArmTable::new(seed.arms.names().to_vec(), definition));
+        self.design.arms = Arc::new(ArmTable::new(seed.arms.names().to_vec(), self.design.arms_in_effect()));
         let mut learner = seed.learner.weighted(weight);
-        learner.decide_by(definition.model, definition.traits());
+        learner.decide_by(self.design.definition.model, self.design.traits());
         self.learner = Arc::new(learner);
         self.delays = seed.delays.clone();
         self.values = seed.values.clone();

@@ -132,7 +132,7 @@ impl SlotState {
             number,
             accounting,
             forgotten: MemoryCounts::default(),
-            learner: Arc::new(Learner::new(design.definition.model, design.definition.traits())),
+            learner: Arc::new(Learner::new(design.definition.model, design.traits())),
             design,
             decisions: DecisionQueues::default(),
             counters: SlotCounters::default(),
@@ -201,6 +201,11 @@ impl SlotState {
     /// The definition.
     pub fn definition(&self) -> &Arc<Definition> {
         &self.design.definition
+    }
+
+    /// Arms in the slot's order: items that it takes from the catalogue, or its own, joined with their items.
+    pub fn arms_in_effect(&self) -> &[Arc<Arm>] {
+        self.design.arms_in_effect()
     }
 
     /// Ids that the slot had before it was renamed, oldest first.

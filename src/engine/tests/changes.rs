@@ -63,7 +63,7 @@ fn arms_that_would_bring_too_many_models_are_refused() {
     let fill = |world: &mut StateHarness| {
         let models = |world: &StateHarness| {
             let slot = world.state.slot("offers").unwrap();
-            slot.learner().models_with(&slot.definition().model, slot.definition().traits())
+            slot.learner().models_with(&slot.definition().model, slot.definition().traits(slot.arms_in_effect().len()))
         };
         for i in 0..MODELS_MAX - models(world) {
             world.update(|d| d.model = ModelSpec::linear(Some(2.0 + i as f64), None));

@@ -3,17 +3,17 @@
 use super::*;
 use crate::engine::{CatalogueLimits, ChangeError, ItemRequest, ItemTable, PlannedItems, plan_items};
 
-fn item(id: &str, attributes: &[(&str, f64)]) -> Arm {
+pub(super) fn item(id: &str, attributes: &[(&str, f64)]) -> Arm {
     let attributes = attributes.iter().map(|(name, value)| ((*name).to_owned(), Value::Number(*value))).collect();
     Arm { attributes, ..Arm::new(arm_id(id)) }
 }
 
-fn upsert(items: Vec<Arm>) -> ItemRequest {
+pub(super) fn upsert(items: Vec<Arm>) -> ItemRequest {
     ItemRequest::Upsert(items.into_iter().map(Into::into).collect())
 }
 
 impl StateHarness {
-    fn change_items(&mut self, request: ItemRequest) -> Result<usize, ChangeError> {
+    pub(super) fn change_items(&mut self, request: ItemRequest) -> Result<usize, ChangeError> {
         let limits = CatalogueLimits::default();
         let PlannedItems { body, changed, items } = plan_items(&self.state, request, limits, &ChangeReason::default())?;
         if let Some(body) = body {
@@ -27,7 +27,7 @@ impl StateHarness {
         self.state.slot("offers").unwrap().view().arm(id).unwrap().clone()
     }
 
-    fn choices(&mut self, count: usize) -> Vec<String> {
+    pub(super) fn choices(&mut self, count: usize) -> Vec<String> {
         (0..count).map(|_| self.decide(request()).chosen[0].arm.to_string()).collect()
     }
 }

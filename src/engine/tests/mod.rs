@@ -28,6 +28,7 @@ mod deferred;
 mod drafts;
 mod evaluation;
 mod everybody;
+mod from_catalogue;
 mod horizons;
 mod identity;
 mod imports;

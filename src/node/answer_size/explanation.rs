@@ -28,7 +28,7 @@ pub(super) fn explanation_bytes(view: &SlotView, request: &Request) -> usize {
     }
     let definition = &view.definition;
     let arms: Vec<&str> = if request.candidates.is_empty() {
-        definition.arms.iter().map(|arm| arm.id.as_str()).collect()
+        view.arms_in_effect().iter().map(|arm| arm.id.as_str()).collect()
     } else {
         request.candidates.iter().map(|candidate| candidate.arm.as_str()).collect()
     };

@@ -189,6 +189,7 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<DecisionRecord> {
         match_candidate,
         match_bits,
         expire_us,
+        catalogue_arm_ids,
     } = decided;
     Ok(DecisionRecord {
         slot: parse_slot_id(&slot)?,
@@ -219,6 +220,7 @@ fn decode_decided(decided: log::Decided) -> DecodeResult<DecisionRecord> {
         scaled_floors,
         matches: matched.then(|| decode_matches(&match_candidate, &match_bits)).transpose()?,
         expire_us,
+        catalogue_arms: parse_arm_ids(&catalogue_arm_ids)?,
     })
 }
 

@@ -196,6 +196,7 @@ fn encode_decided(decided: &DecisionRecord) -> log::Decided {
         match_candidate: decided.matches.iter().flatten().map(|found| found.candidate).collect(),
         match_bits: decided.matches.iter().flatten().map(|found| found.to_bits()).collect(),
         expire_us: decided.expire_us,
+        catalogue_arm_ids: decided.catalogue_arms.iter().map(ArmId::to_string).collect(),
     }
 }
 

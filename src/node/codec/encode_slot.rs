@@ -19,6 +19,7 @@ pub(super) fn encode_definition(definition: &Definition) -> log::Definition {
         kind: definition.kind.number(),
         arms: definition.arms.iter().map(|arm| encode_arm(arm)).collect(),
         open_catalogue: definition.open_catalogue,
+        from_catalogue: definition.from_catalogue.clone(),
         default_arm_id: definition.default_arm.as_ref().map(ArmId::to_string),
         count: definition.count,
         goal: Some(encode_goal(&definition.goal)),

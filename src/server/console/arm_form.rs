@@ -184,6 +184,13 @@ fn facts(arm: &proto::Arm) -> Markup {
     }
 }
 
+/// Sentence about a slot that takes its arms from the item catalogue.
+pub(super) fn items_note(view: &SlotView) -> Markup {
+    html! {
+        p { "The slot takes its arms from the item catalogue, those for which " code { (view.definition.from_catalogue) } " holds. Change the items to change its arms." }
+    }
+}
+
 /// Content of the page besides the form.
 #[derive(Default)]
 struct ArmAside {
@@ -200,10 +207,12 @@ fn show(
 ) -> PageResult {
     let view = console.api.slot_of(&visitor.call(()), slot)?;
     let amounts = AmountFormat::of_slot(&view);
-    let (payload, may_change) = (form.payload().ok().flatten(), may_tune(visitor));
+    let takes_items = view.definition.takes_items();
+    let (payload, may_change) = (form.payload().ok().flatten(), may_tune(visitor) && !takes_items);
     let arm = arm_of(&view, form.id()).unwrap_or_default();
     let content = html! {
         @if let Some(wrong) = &wrong { p.problem role="alert" { (wrong) } }
+        @if takes_items { (items_note(&view)) }
         div.columns.sided {
             @if may_change { (edit_form(slot, form)) } @else { (facts(&arm)) }
             div.stack {

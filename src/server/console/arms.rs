@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{
     SharedConsole,
+    arm_form::items_note,
     draw::{RowChart, RowFigure, rows, unit},
     fields::{Meaning, everybody_text, form_path, may_tune, meaning, meanings, percent, unbroken},
     layout::{ConsolePage, slot_path},
@@ -109,7 +110,8 @@ async fn content(console: SharedConsole, visitor: Visitor, view: Arc<SlotView>, 
     let next = from.saturating_add(ARMS);
     html! {
         p.sentence { (unbroken(&report.status.sentence)) }
-        @if may_tune(&visitor) { p { a.action href=(arm_path) { "New arm" } } }
+        @if view.definition.takes_items() { (items_note(&view)) }
+        @else if may_tune(&visitor) { p { a.action href=(arm_path) { "New arm" } } }
         @if drawn.is_empty() { p { "The slot has no arm yet. An arm is one of the things that can be shown." } }
         @else {
             div.figures {

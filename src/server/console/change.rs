@@ -50,7 +50,7 @@ pub(super) const MEANINGS: [Meaning; 2] = [
 ];
 
 fn fields(draft: &ControlsDraft, view: &SlotView) -> Markup {
-    let arms = view.definition.arms.iter().filter(|arm| arm.available).count().max(1);
+    let arms = view.arms_in_effect().iter().filter(|arm| arm.available).count().max(1);
     let floor = 100.0 * view.definition.floor(arms, 1.0);
     // Floors leave room for what is learned.
     let floor_most = (100.0 / arms as f64).floor().max(1.0);

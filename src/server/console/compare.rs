@@ -66,7 +66,7 @@ impl ComparisonChoice {
             return self;
         }
         let now = present(view);
-        let of_arms = if view.definition.arms.len() <= ARMS_BY_DEFAULT { "on" } else { "" };
+        let of_arms = if view.arms_in_effect().len() <= ARMS_BY_DEFAULT { "on" } else { "" };
         let draft_is_given = self.draft == "on";
         Self {
             days: "7".into(),
@@ -161,7 +161,7 @@ fn form(choice: &ComparisonChoice, view: &SlotView) -> Markup {
                 (tick("best", &choice.best, "Best guess only", "Everybody gets the arm that looks best for them. Nothing is tried."))
                 (tick("even", &choice.even, "Every arm equally often", "Nothing is learned, as in a plain A/B test."))
                 (tick("each", &choice.each, "Each arm for everybody", "One line for each of the first 50 arms that may be shown."))
-                @if view.definition.arms.len() > ARMS_BY_DEFAULT {
+                @if view.arms_in_effect().len() > ARMS_BY_DEFAULT {
                     div.pair {
                         label for="always" { "One arm for everybody" }
                         input #always type="text" name="always" value=(choice.always) maxlength="256" autocomplete="off" aria-describedby="always-hint";

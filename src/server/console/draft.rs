@@ -135,7 +135,7 @@ impl ControlsDraft {
         }
         let mut wanted = definition.clone();
         wanted.controls.floor = Some(floor);
-        let sum = wanted.floors_sum();
+        let sum = wanted.floors_sum(&wanted.arms);
         if sum > 1.0 + FLOORS_ROUNDING {
             return Err(format!(
                 "Floor: with {} the floors of the arms come to {}, and nothing is left to learn with; they must leave room within 100 %",

@@ -86,7 +86,7 @@ impl ReportedSlot {
 pub(super) struct Reports(Mutex<HashMap<String, Arc<ReportedSlot>>>);
 
 fn arms(view: &SlotView) -> usize {
-    view.arms.names().len().max(view.definition.arms.len())
+    view.arms.names().len().max(view.arms_in_effect().len())
 }
 
 impl Reports {

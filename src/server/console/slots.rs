@@ -52,7 +52,7 @@ async fn cards(reports: &Reports, views: Vec<Arc<SlotView>>, now_us: i64) -> Vec
     let mut arms = 0;
     let mut cards = Vec::with_capacity(views.len());
     for view in views {
-        arms += view.arms.names().len().max(view.definition.arms.len());
+        arms += view.arms.names().len().max(view.arms_in_effect().len());
         // The reports of huge slots are computed on their own pages.
         let report = if arms <= ARMS { Some(reports.report(&view, now_us).await) } else { None };
         cards.push(SlotCard { view, report });
@@ -85,7 +85,7 @@ fn show_card(SlotCard { view, report }: &SlotCard, now_us: i64) -> Markup {
                     p { (unbroken(&report.status.sentence)) }
                     @if let Some(lift) = &report.lift { p.hint { (lift_text(lift, &AmountFormat::of_report(report))) } }
                 }
-                None => { p.hint { (counted(view.definition.arms.len() as u64, "arm")) "; its report is on its own page." } }
+                None => { p.hint { (counted(view.arms_in_effect().len() as u64, "arm")) "; its report is on its own page." } }
             }
             (spark(&hours))
             p.hint { (counted(day, "decision")) " in the last 24 hours" }

@@ -14,6 +14,7 @@ use super::{
     Rule,
     compile::{Program, compile},
     eval::{EvaluationScope, Hoisted, evaluate_once, holds},
+    lower::Vocabulary,
     node::Expression,
 };
 use crate::{
@@ -180,7 +181,7 @@ impl RuleBook {
             let old = old.iter().find(same).map(|(_, entry)| *entry);
             let program = match old {
                 Some(entry) => entry.program.clone(),
-                None => compile(&rule.when).ok().map(Arc::new),
+                None => compile(Vocabulary::Rule, &rule.when).ok().map(Arc::new),
             };
             let table = program.as_ref().filter(|program| !program.arm.is_empty()).map(|program| {
                 match (old.and_then(|entry| entry.table.as_ref()), &kept) {
@@ -382,7 +383,7 @@ fn touches(program: &Program, own: &Features) -> bool {
 }
 
 /// Verdict of the parts that read the arm alone, for an arm of the definition.
-fn of_arm(program: &Program, arm: &Arm) -> Verdict {
+pub(super) fn of_arm(program: &Program, arm: &Arm) -> Verdict {
     let nothing = Features::new();
     let scope = EvaluationScope {
         context: &nothing,

@@ -7,7 +7,7 @@ use cel::common::ast::{CallExpr, Expr, IdedExpr, operators};
 use super::{
     Refusal,
     compile::joined,
-    lower::{LoweredExpression, Lowering, ValueKind, meant, owner},
+    lower::{LoweredExpression, Lowering, ValueKind, meant},
     node::{Arithmetic, ComparisonOperator, EachOperation, Expression, TextTest},
 };
 use crate::slot::id::shorten;
@@ -82,7 +82,11 @@ impl Lowering<'_> {
             _ if FUNCTIONS.contains(&name) => self.refuse(expr, format!("{name}() {}", misused(name))),
             _ => {
                 let (known, meant) = (FUNCTIONS.join(", "), meant(name, &FUNCTIONS));
-                let message = format!("there is no function {}(); a rule may use {known}{meant}", shorten(name));
+                let message = format!(
+                    "there is no function {}(); a {} may use {known}{meant}",
+                    shorten(name),
+                    self.vocabulary.noun()
+                );
                 self.refuse(expr, message)
             }
         }
@@ -278,7 +282,7 @@ impl Lowering<'_> {
             return self
                 .refuse(name, format!("{who} wants a new name first, as in context.tags.exists(tag, tag == \"new\")"));
         };
-        if owner(bound).is_some() || self.bound.iter().any(|(other, _)| other == bound) {
+        if self.vocabulary.owner(bound).is_some() || self.bound.iter().any(|(other, _)| other == bound) {
             return self.refuse(name, format!("the name '{}' is taken; choose another", shorten(bound)));
         }
         let list = self.lower_as(list, ValueKind::List, who)?;

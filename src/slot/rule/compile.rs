@@ -13,7 +13,7 @@ use cel::{
 
 use super::{
     Refusal, guard,
-    lower::{Lowering, ValueKind},
+    lower::{Lowering, ValueKind, Vocabulary},
     node::Expression,
 };
 use crate::slot::{id::shorten, limits::RULE_STEPS_MAX};
@@ -55,8 +55,8 @@ pub(super) struct Program {
     pub(super) hoisted: Vec<Expression>,
 }
 
-/// Compiles a condition. The refusal names the place of the error.
-pub(super) fn compile(text: &str) -> Result<Program, Refusal> {
+/// Compiles a condition on these variables. The refusal names the place of the error.
+pub(super) fn compile(vocabulary: Vocabulary, text: &str) -> Result<Program, Refusal> {
     let mut program = Program::default();
     if text.trim().is_empty() {
         return Ok(program);
@@ -68,14 +68,15 @@ pub(super) fn compile(text: &str) -> Result<Program, Refusal> {
     split(&tree, &mut parts);
     let mut steps = 0;
     for part in parts {
-        let mut lowering = Lowering::new(text, &places);
+        let mut lowering = Lowering::new(vocabulary, text, &places);
         let lowered = lowering.lower(part)?;
-        lowering.expect(part, &lowered, ValueKind::Flag, "a rule's condition")?;
+        lowering.expect(part, &lowered, ValueKind::Flag, vocabulary.condition())?;
         steps += lowered.steps;
         if steps > RULE_STEPS_MAX {
             let message = format!(
                 "could take {steps} steps for each arm; at most {RULE_STEPS_MAX} are allowed: \
-                 use fewer or shorter lists, or split the rule"
+                 use fewer or shorter lists, or split the {}",
+                vocabulary.noun()
             );
             return Err(Refusal::new(lowering.place(part), message));
         }

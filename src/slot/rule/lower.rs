@@ -85,8 +85,68 @@ impl LoweredExpression {
     }
 }
 
+/// Variables that a condition may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vocabulary {
+    /// Those of a rule: context, subject and arm.
+    Rule,
+    /// That of a filter of items: the item, which is read like an arm.
+    Filter,
+}
+
+impl Vocabulary {
+    fn variables(self) -> &'static [&'static str] {
+        match self {
+            Vocabulary::Rule => &["context", "subject", "arm"],
+            Vocabulary::Filter => &["item"],
+        }
+    }
+
+    pub(super) fn owner(self, name: &str) -> Option<Owner> {
+        match (self, name) {
+            (Vocabulary::Rule, "context") => Some(Owner::Context),
+            (Vocabulary::Rule, "subject") => Some(Owner::Subject),
+            (Vocabulary::Rule, "arm") | (Vocabulary::Filter, "item") => Some(Owner::Arm),
+            _ => None,
+        }
+    }
+
+    /// Name of the condition.
+    pub(super) fn condition(self) -> &'static str {
+        match self {
+            Vocabulary::Rule => "a rule's condition",
+            Vocabulary::Filter => "a filter",
+        }
+    }
+
+    /// Name of what the condition belongs to.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Vocabulary::Rule => "rule",
+            Vocabulary::Filter => "filter",
+        }
+    }
+
+    /// Example of a member that may be missing.
+    pub(super) fn example(self) -> &'static str {
+        match self {
+            Vocabulary::Rule => "context.loyalty",
+            Vocabulary::Filter => "item.brand",
+        }
+    }
+
+    /// Returns the clause that says which variables there are.
+    fn words(self) -> &'static str {
+        match self {
+            Vocabulary::Rule => "a rule reads context, subject and arm",
+            Vocabulary::Filter => "a filter reads item, as in item.category",
+        }
+    }
+}
+
 /// State of a walk over the parser's tree.
 pub(super) struct Lowering<'a> {
+    pub(super) vocabulary: Vocabulary,
     text: &'a str,
     places: &'a SourceInfo,
     /// Names and kinds of the current values of the enclosing lists.
@@ -95,15 +155,6 @@ pub(super) struct Lowering<'a> {
 }
 
 const SUBJECT_FIELDS: [&str; 2] = ["id", "session_id"];
-
-pub(super) fn owner(name: &str) -> Option<Owner> {
-    match name {
-        "context" => Some(Owner::Context),
-        "subject" => Some(Owner::Subject),
-        "arm" => Some(Owner::Arm),
-        _ => None,
-    }
-}
 
 /// Returns the name that a wrong name was most likely meant to be, including abbreviations.
 pub(super) fn meant<'a>(given: &str, known: &[&'a str]) -> String {
@@ -120,8 +171,8 @@ pub(super) fn meant<'a>(given: &str, known: &[&'a str]) -> String {
 }
 
 impl<'a> Lowering<'a> {
-    pub(super) fn new(text: &'a str, places: &'a SourceInfo) -> Self {
-        Self { text, places, bound: Vec::new(), reads: PartReads::default() }
+    pub(super) fn new(vocabulary: Vocabulary, text: &'a str, places: &'a SourceInfo) -> Self {
+        Self { vocabulary, text, places, bound: Vec::new(), reads: PartReads::default() }
     }
 
     /// Byte at which an expression stands: the name of a call or a member, or the operator of an operation.
@@ -183,8 +234,11 @@ impl<'a> Lowering<'a> {
             }
             Expr::List(list) => self.list(&list.elements),
             Expr::Call(call) => self.call(expr, call),
-            Expr::Map(_) => self.refuse(expr, "maps cannot be written in a rule; compare with == and join with ||"),
-            Expr::Struct(_) => self.refuse(expr, "messages cannot be written in a rule"),
+            Expr::Map(_) => self.refuse(
+                expr,
+                format!("maps cannot be written in a {}; compare with == and join with ||", self.vocabulary.noun()),
+            ),
+            Expr::Struct(_) => self.refuse(expr, format!("messages cannot be written in a {}", self.vocabulary.noun())),
             Expr::Comprehension(_) | Expr::Unspecified => self.refuse(expr, "is not understood"),
         }
     }
@@ -214,7 +268,8 @@ impl<'a> Lowering<'a> {
                 0,
             )),
             LiteralValue::Null => {
-                self.refuse(expr, "nothing is ever null here; ask with has(), as in has(context.loyalty)")
+                let example = self.vocabulary.example();
+                self.refuse(expr, format!("nothing is ever null here; ask with has(), as in has({example})"))
             }
             LiteralValue::Bytes(_) => self.refuse(expr, "bytes are not a feature's value; write a text without the b"),
         }
@@ -226,18 +281,18 @@ impl<'a> Lowering<'a> {
             // A feature's list contains no lists.
             return Ok(LoweredExpression { length: 1, ..LoweredExpression::new(Expression::Bound(depth), kind, 0) });
         }
-        if owner(name).is_some() {
+        if self.vocabulary.owner(name).is_some() {
             return self.refuse(expr, format!("'{name}' holds several values; name one, as in {name}.id"));
         }
         self.unknown(expr, name)
     }
 
     pub(super) fn unknown<T>(&self, expr: &IdedExpr, name: &str) -> Result<T, Refusal> {
-        let mut known = vec!["context", "subject", "arm"];
+        let mut known = self.vocabulary.variables().to_vec();
         known.extend(self.bound.iter().map(|(name, _)| name.as_str()));
         self.refuse(
             expr,
-            format!("'{}' is not known; a rule reads context, subject and arm{}", shorten(name), meant(name, &known)),
+            format!("'{}' is not known; {}{}", shorten(name), self.vocabulary.words(), meant(name, &known)),
         )
     }
 
@@ -245,7 +300,7 @@ impl<'a> Lowering<'a> {
     pub(super) fn owner_of(&self, member: &IdedExpr, operand: &IdedExpr) -> Result<Owner, Refusal> {
         if let Expr::Ident(name) = &operand.expr {
             let bound = self.bound.iter().any(|(bound, _)| bound == name);
-            match owner(name) {
+            match self.vocabulary.owner(name) {
                 Some(owner) if !bound => return Ok(owner),
                 None if !bound => return self.unknown(operand, name),
                 _ => {}
@@ -303,7 +358,7 @@ impl<'a> Lowering<'a> {
     /// Returns the owner whose members an expression names as a whole.
     pub(super) fn whole_owner(&self, expr: &IdedExpr) -> Option<Owner> {
         let Expr::Ident(name) = &expr.expr else { return None };
-        if self.bound.iter().any(|(bound, _)| bound == name) { None } else { owner(name) }
+        if self.bound.iter().any(|(bound, _)| bound == name) { None } else { self.vocabulary.owner(name) }
     }
 
     fn list(&mut self, elements: &[IdedExpr]) -> Result<LoweredExpression, Refusal> {

@@ -2,9 +2,11 @@
 //!
 //! A [`Rule`] is a condition in CEL over `context`, `subject` and `arm`, with an [`Effect`] on the arms that it matches.
 //!
+//! An [`ItemFilter`] is a condition over `item`, by which a slot takes arms from the item catalogue.
+//!
 //! A [`RuleBook`] holds a slot's compiled rules for its decisions. [`check_rules`] finds conflicts between rules.
 //!
-//! The `cel` crate parses the conditions. Types and evaluation are implemented here: they know the three variables only,
+//! The `cel` crate parses the conditions. Types and evaluation are implemented here: they know the four variables only,
 //! treat all numbers as doubles, and are bounded in stack and steps. A test compares them with the crate's own.
 //!
 //! Deliberately not here: the application of an effect to a decision, and the counts for the caps.
@@ -15,6 +17,7 @@ mod compile;
 mod conflict;
 mod datum;
 mod eval;
+mod filter;
 mod guard;
 mod lower;
 mod node;
@@ -23,6 +26,7 @@ mod tests;
 
 pub use book::{RequestFacts, RuleBook, RuleTarget, Verdict, Verdicts};
 pub use conflict::check_rules;
+pub use filter::ItemFilter;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -145,7 +149,7 @@ impl Rule {
             return Err(FieldError::new("name", "must be printable"));
         }
         let at_place = |refusal: Refusal| FieldError::new("when", refusal.words(&self.when));
-        compile::compile(&self.when).map_err(at_place)?;
+        compile::compile(lower::Vocabulary::Rule, &self.when).map_err(at_place)?;
         self.effect.check()
     }
 }

@@ -6,6 +6,30 @@ use super::{ShopKeys, floor_update, named, shop};
 use crate::support::program;
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_draft_of_a_filter_takes_items_once_it_is_applied() {
+    let (_folder, server, shop) = shop().await;
+    let ShopKeys { ann, eve, admin, .. } = &shop.people;
+    let slot = json!({"slotId": "gifts", "fromCatalogue": "item.price < 5", "controls": {"approval": {}}});
+    shop.done(ann, "CreateSlot", json!({ "slot": slot })).await;
+    let item = |id: &str, price: u8| json!({"itemId": id, "attributes": {"price": {"number": price}}});
+    // Items concern all slots, so that no slot demands approval for them.
+    shop.done(admin, "UpsertItems", json!({"items": [item("mug", 9), item("pen", 2)]})).await;
+    let wider = json!({"slot": {"slotId": "gifts", "fromCatalogue": "true"}, "updateMask": "fromCatalogue"});
+    assert_eq!(shop.refused(ann, "UpdateSlot", wider.clone(), 400).await.0, "APPROVAL_REQUIRED");
+    let draft = shop.done(ann, "CreateDraft", json!({"change": {"update": wider}})).await["draft"].clone();
+    assert_eq!(draft["changes"], json!(["from_catalogue"]), "{draft}");
+    let named = json!({"slotId": "gifts", "draftId": 1});
+    // A change of items makes no draft stale.
+    shop.done(admin, "UpsertItems", json!({"items": [item("vase", 80)]})).await;
+    shop.done(eve, "ApproveDraft", named.clone()).await;
+    let applied = shop.done(ann, "ApplyDraft", named).await;
+    assert_eq!((&applied["slot"]["fromCatalogue"], &applied["slot"]["revision"]), (&json!("true"), &json!("2")));
+    let arms = shop.done(ann, "ListArms", json!({"slotId": "gifts"})).await;
+    assert_eq!(arms["armCount"], 3, "{arms}");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_id_is_drafted_approved_and_applied() {
     let (_folder, server, shop) = shop().await;
     let ShopKeys { ann, bob, eve, admin } = &shop.people;

@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::{
-    engine::{report::SlotReport, view::SlotView},
-    slot::Definition,
-};
+use crate::engine::{report::SlotReport, view::SlotView};
 
 /// Decisions without a rewarded event below which silence is no trouble.
 const QUIET_DECISIONS_MIN: u64 = 1_000;
@@ -30,7 +27,7 @@ const MINUTE_US: i64 = 60_000_000;
 
 /// Returns a clause for each trouble of the slot.
 pub(super) fn troubles(view: &SlotView, report: &SlotReport) -> Vec<String> {
-    let mut found = control_troubles(&view.definition, report);
+    let mut found = control_troubles(view, report);
     found.extend(silence(view, report));
     found.extend(lost_events(report));
     found.extend(unusable_model(view, report));
@@ -38,7 +35,8 @@ pub(super) fn troubles(view: &SlotView, report: &SlotReport) -> Vec<String> {
 }
 
 /// Returns the troubles that the definition itself causes.
-fn control_troubles(definition: &Definition, report: &SlotReport) -> Vec<String> {
+fn control_troubles(view: &SlotView, report: &SlotReport) -> Vec<String> {
+    let definition = &view.definition;
     let controls = &definition.controls;
     let mut found = Vec::new();
     if controls.safe_choice() {
@@ -52,7 +50,7 @@ fn control_troubles(definition: &Definition, report: &SlotReport) -> Vec<String>
         let count = if available == 0 { "no arm" } else { "only one arm" };
         found.push(format!("{count} may be shown, and there is nothing to choose from"));
     }
-    let floors = definition.floors_sum();
+    let floors = definition.floors_sum(view.arms_in_effect());
     if floors > 1.0 + FLOORS_ROUNDING {
         found.push(format!(
             "the floors add up to {floors:.2}, more than 1, so every arm is shown equally often and nothing is left to learn with"

@@ -24,6 +24,7 @@ pub(super) fn decided() -> DecisionRecord {
         Reason::Shadow,
     ];
     DecisionRecord {
+        catalogue_arms: ["sneaker", "boot"].map(|arm| ArmId::parse("arm_id", arm).unwrap()).to_vec(),
         slot: slot_id(),
         id: DecisionId::new(3, 7, 11),
         request_id: Some("r1".into()),

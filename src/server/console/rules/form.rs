@@ -233,7 +233,7 @@ fn apply_form(slot: &str, draft: &RuleDraft, demanded: bool) -> Markup {
 
 /// Names of the attributes that the first arms have.
 fn attributes_of(view: &SlotView) -> Vec<String> {
-    let arms = view.definition.arms.iter().take(ARMS);
+    let arms = view.arms_in_effect().iter().take(ARMS);
     let names: BTreeSet<&String> = arms.flat_map(|arm| arm.attributes.keys()).collect();
     names.into_iter().cloned().collect()
 }
