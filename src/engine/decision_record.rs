@@ -1,5 +1,7 @@
 //! Record of a decision: what it chose, and everything that it was made from.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -190,6 +192,14 @@ impl DecisionRecord {
     pub fn slot_arms<'a>(&'a self, definition: Option<&'a Definition>) -> impl Iterator<Item = &'a ArmId> + Clone {
         let own = definition.map_or(&[][..], |definition| &definition.arms);
         self.catalogue_arms.iter().chain(own.iter().map(|arm| &arm.id))
+    }
+
+    /// Arms from the item catalogue of which it is recorded that they were available: those with scores, and those that rules
+    /// excluded.
+    pub fn catalogue_candidates(&self) -> impl Iterator<Item = &ArmId> {
+        let excluded = self.excluded.iter().map(|excluded| excluded.candidate);
+        let places: BTreeSet<u32> = self.scored.iter().map(|scored| scored.candidate).chain(excluded).collect();
+        places.into_iter().filter_map(|at| self.catalogue_arms.get(at as usize))
     }
 
     /// Returns the arm that the index of a candidate names, or `None` if it cannot be known any more. `definition` is that of

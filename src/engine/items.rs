@@ -52,6 +52,8 @@ pub(super) struct ChangedItem {
     pub(super) id: ArmId,
     /// The item after the change, or `None` if it was removed.
     pub(super) item: Option<Arc<Arm>>,
+    /// `true` if the item was there before with the same attributes, so that every filter says of it what it said before.
+    pub(super) is_described_as_before: bool,
 }
 
 /// Chunk of items in the order of their ids.
@@ -118,11 +120,18 @@ impl ItemTable {
 
     /// Applies operations in their order. Returns the items that they name, by id.
     pub(super) fn change(&mut self, operations: &[ItemOperation]) -> Vec<ChangedItem> {
+        let ids: BTreeSet<&ArmId> = operations.iter().map(ItemOperation::item).collect();
+        let before: Vec<Option<Arc<Arm>>> = ids.iter().map(|id| self.get(id.as_str()).cloned()).collect();
         for operation in operations {
             self.apply(operation);
         }
-        let ids: BTreeSet<&ArmId> = operations.iter().map(ItemOperation::item).collect();
-        ids.into_iter().map(|id| ChangedItem { id: id.clone(), item: self.get(id.as_str()).cloned() }).collect()
+        let changed = |(id, before): (&ArmId, Option<Arc<Arm>>)| {
+            let item = self.get(id.as_str()).cloned();
+            let same = |(before, item): (&Arc<Arm>, &Arc<Arm>)| before.attributes == item.attributes;
+            let is_described_as_before = before.as_ref().zip(item.as_ref()).is_some_and(same);
+            ChangedItem { id: id.clone(), item, is_described_as_before }
+        };
+        ids.into_iter().zip(before).map(changed).collect()
     }
 
     /// Applies an operation. One about an item that is not there changes nothing.

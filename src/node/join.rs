@@ -74,21 +74,18 @@ pub struct JoinedDecision {
 
 impl JoinedDecision {
     /// Returns the candidates with their features as the decision used them. They are empty if every arm of the slot was a
-    /// candidate and no profile was used.
+    /// candidate, no profile was used, and the arms were the slot's own.
     pub fn candidates(&self) -> Cow<'_, [(ArmId, Features)]> {
         let decided = &*self.decided;
         let matched = |arm: &ArmId| decided.matched_features(arm, self.definition.as_deref());
-        if decided.matches.is_none() {
+        if decided.matches.is_none() && decided.catalogue_arms.is_empty() {
             return Cow::Borrowed(&decided.candidates);
         }
         let from_request = decided.candidates.iter().map(|(arm, own)| (arm, Some(own)));
         let of_slot = self.definition.iter().filter(|_| decided.candidates.is_empty());
         let of_slot = of_slot.flat_map(|definition| &definition.arms);
         let available = of_slot.filter(|arm| arm.available && arm.schedule.holds(decided.id.at_us()));
-        // The availability of items at the time is not known. Those with scores were available.
-        let of_catalogue =
-            decided.scored.iter().filter_map(|scored| decided.catalogue_arms.get(scored.candidate as usize));
-        let of_slot = available.map(|arm| &arm.id).chain(of_catalogue);
+        let of_slot = available.map(|arm| &arm.id).chain(decided.catalogue_candidates());
         let all = from_request.chain(of_slot.map(|arm| (arm, None)));
         all.map(|(arm, own)| (arm.clone(), matched(arm).or(own.cloned()).unwrap_or_default())).collect()
     }

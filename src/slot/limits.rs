@@ -2,7 +2,8 @@
 
 /// Candidates of one request. A search page ranks hundreds, and with more a decision would take longer than a page has.
 pub const CANDIDATES_MAX: usize = 5_000;
-/// Arms of one slot, including those of an open catalogue. With one posterior each, memory is the bound.
+/// Arms of one slot, including those of an open catalogue and the items that it takes. With one posterior each, memory is the
+/// bound.
 pub const ARMS_MAX: usize = 10_000;
 /// Arms that one slot has learned about, including those that it no longer has.
 pub const LEARNED_ARMS_MAX: usize = 2 * ARMS_MAX;
@@ -122,7 +123,7 @@ pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const RULES_MAX: usize = 100;
 /// Bytes of a rule's name.
 pub const RULE_NAME_BYTES_MAX: usize = 128;
-/// Bytes of a rule's condition, which is a page of text.
+/// Bytes of a rule's condition, or of a filter of items, which is a page of text.
 pub const RULE_BYTES_MAX: usize = 4_096;
 /// Greatest factor of a boost. A pin is the better rule beyond it.
 pub const BOOST_MAX: f64 = 100.0;

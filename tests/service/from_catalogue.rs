@@ -15,9 +15,9 @@ use crate::{
 };
 
 /// HTTP port of a service without keys.
-struct Shop(String);
+struct CatalogueShop(String);
 
-impl Shop {
+impl CatalogueShop {
     /// Calls a method, and returns its answer, which must be a success.
     async fn done(&self, method: &str, body: Value) -> Value {
         let answer = call(&self.0, method, None, &body).await;
@@ -74,7 +74,7 @@ fn shoes() -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_shows_and_learns_the_items_that_its_filter_takes_also_after_a_restart() {
     let (folder, server, _clients) = started().await;
-    let shop = Shop(server.http.clone());
+    let shop = CatalogueShop(server.http.clone());
     let created = shop.done("CreateSlot", json!({"slot": shoes()})).await;
     assert_eq!((&created["slot"]["fromCatalogue"], created.get("armCount")), (&shoes()["fromCatalogue"], None));
     shop.upsert(&[("boot", "shoes", 90.0), ("sandal", "shoes", 40.0), ("cap", "hats", 10.0), ("clog", "shoes", 60.0)])
@@ -103,8 +103,12 @@ async fn a_slot_shows_and_learns_the_items_that_its_filter_takes_also_after_a_re
         assert_eq!(shop.visit(number).await["arms"][0]["armId"], "sandal");
     }
     let explained = shop.done("ExplainDecision", json!({"decisionId": last_clog["decisionId"]})).await;
-    let named: BTreeSet<&str> =
-        explained["candidates"].as_array().unwrap().iter().map(|one| one["armId"].as_str().unwrap()).collect();
+    let named: BTreeSet<&str> = explained["decision"]["explanation"]["candidates"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["armId"].as_str().unwrap())
+        .collect();
     assert_eq!(named, BTreeSet::from(["boot", "clog", "sandal"]), "{explained}");
     let late = json!({"eventId": "late", "decisionId": last_clog["decisionId"], "kind": "click"});
     let recorded = shop.done("RecordRewards", json!({"events": [late]})).await;
@@ -128,12 +132,15 @@ async fn a_slot_shows_and_learns_the_items_that_its_filter_takes_also_after_a_re
         String::from_utf8(exported.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 170);
     for row in &rows {
+        let candidates: BTreeSet<&str> =
+            row["candidates"].as_array().unwrap().iter().map(|of| of["arm"].as_str().unwrap()).collect();
+        assert!(candidates.contains("sandal") && candidates.len() == row["scored"].as_array().unwrap().len(), "{row}");
         for scored in row["scored"].as_array().unwrap() {
-            assert!(["boot", "clog", "sandal"].contains(&scored["arm_id"].as_str().unwrap()), "{row}");
+            assert!(["boot", "clog", "sandal"].contains(&scored["arm"].as_str().unwrap()), "{row}");
         }
     }
     let server = InProcessServer::start(folder.path()).await;
-    let shop = Shop(server.http.clone());
+    let shop = CatalogueShop(server.http.clone());
     assert_eq!(shop.done("GetSlotReport", json!({"slotId": "shoes"})).await, report, "after a restart");
     assert_eq!(shop.arms("shoes").await, ["boot", "sandal"]);
     shop.upsert(&[("clog", "shoes", 60.0)]).await;
@@ -146,7 +153,7 @@ async fn a_slot_shows_and_learns_the_items_that_its_filter_takes_also_after_a_re
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_names_the_field_and_says_what_to_call() {
     let (folder, server, _clients) = started().await;
-    let shop = Shop(server.http.clone());
+    let shop = CatalogueShop(server.http.clone());
     let mut wrong = shoes();
     wrong["fromCatalogue"] = json!("context.age > 3");
     let why = shop.refused("CreateSlot", json!({"slot": wrong})).await;
@@ -179,7 +186,7 @@ async fn a_refusal_names_the_field_and_says_what_to_call() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_with_a_filter_is_applied_and_written_as_it_is() {
     let (folder, server, _clients) = started().await;
-    let shop = Shop(server.http.clone());
+    let shop = CatalogueShop(server.http.clone());
     let run = |args: &[&str]| {
         let output = program().args(args).args(["--target", &server.address]).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

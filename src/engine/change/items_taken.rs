@@ -67,19 +67,22 @@ pub(super) fn check_own_arms(slot: &Definition, field: &str, call: &str) -> Resu
 /// it is within them.
 pub(in crate::engine) fn check_slots(state: &State, changed: &[ChangedItem]) -> Result<(), ChangeError> {
     for (id, slot) in state.slots() {
-        let Some(arms) = slot.design.arms_after(changed) else { continue };
+        let (concerned, known) = (slot.design.items_of_filter(changed), &slot.design.arms);
+        let taken = || concerned.iter().filter(|(_, taken)| taken.is_some());
+        let added = taken().filter(|(id, _)| known.position(id.as_str()).is_none()).count();
+        let fresh = taken().filter(|(id, _)| known.learned(id.as_str()).is_none()).count();
+        let arms = slot.arms_in_effect().len() + added - (concerned.len() - taken().count());
         let in_slot = |why: &str| FieldError::new("items", format!("slot '{id}' (from_catalogue): {why}"));
-        if arms.len() > ARMS_MAX && arms.len() > slot.arms_in_effect().len() {
+        if added > 0 && arms > ARMS_MAX {
             let why = format!(
-                "would take {} items for its arms, and a slot has at most {ARMS_MAX}; narrow its filter first, or leave items out",
-                arms.len()
+                "would take {arms} items for its arms, and a slot has at most {ARMS_MAX}; narrow its filter first, or leave items out"
             );
             return Err(in_slot(&why).into());
         }
-        let known = &slot.design.arms;
-        let fresh = arms.iter().filter(|arm| known.learned(arm.id.as_str()).is_none()).count();
         check_learned_count(known.names().len(), fresh).map_err(|why| in_slot(&why.message))?;
-        check_models(slot.learner(), slot.definition(), arms.len()).map_err(|why| in_slot(&why.message))?;
+        if !concerned.is_empty() {
+            check_models(slot.learner(), slot.definition(), arms).map_err(|why| in_slot(&why.message))?;
+        }
     }
     Ok(())
 }

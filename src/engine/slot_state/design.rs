@@ -144,42 +144,40 @@ impl SlotDesign {
 
     /// Renews the arms after a change of items. Returns `false` if it concerns none of them.
     pub(in crate::engine) fn change_items(&mut self, items: &ItemTable, changed: &[ChangedItem]) -> bool {
-        if self.filter.is_some() {
-            let Some(arms) = self.arms_after(changed) else { return false };
-            self.joined_arms = Some(arms);
+        if self.filter.is_none() {
+            let concerned = changed.iter().any(|changed| self.arms.position(changed.id.as_str()).is_some());
+            if concerned {
+                self.joined_arms = items.join_all(&self.definition.arms);
+            }
+            return concerned;
+        }
+        let concerned = self.items_of_filter(changed);
+        if concerned.is_empty() {
+            return false;
+        }
+        let same_ids = concerned.iter().all(|(id, taken)| taken.is_some() && self.arms.position(id.as_str()).is_some());
+        self.joined_arms = Some(merged(self.arms_in_effect(), &concerned));
+        if !same_ids {
             self.index_arms();
-            return true;
         }
-        let concerned = changed.iter().any(|changed| self.arms.position(changed.id.as_str()).is_some());
-        if concerned {
-            self.joined_arms = items.join_all(&self.definition.arms);
-        }
-        concerned
+        true
     }
 
-    /// Returns the arms that the filter takes after a change of items, or `None` if the change concerns none of them. Only
-    /// items that changed are looked at.
-    pub(in crate::engine) fn arms_after(&self, changed: &[ChangedItem]) -> Option<Arc<[Arc<Arm>]>> {
-        let filter = self.filter.as_deref()?;
-        let taken = |changed: &'_ ChangedItem| changed.item.clone().filter(|item| filter.matches(item));
-        let concerned: Vec<(&ArmId, Option<Arc<Arm>>)> = changed
-            .iter()
-            .map(|changed| (&changed.id, taken(changed)))
-            .filter(|(id, taken)| taken.is_some() || self.arms.position(id.as_str()).is_some())
-            .collect();
-        if concerned.is_empty() {
-            return None;
-        }
-        let arms = self.arms_in_effect();
-        let mut after = Vec::with_capacity(arms.len() + concerned.len());
-        let mut rest = arms.iter().peekable();
-        for (id, taken) in concerned {
-            after.extend(std::iter::from_fn(|| rest.next_if(|arm| arm.id < *id)).map(Arc::clone));
-            rest.next_if(|arm| arm.id == *id);
-            after.extend(taken);
-        }
-        after.extend(rest.map(Arc::clone));
-        Some(after.into())
+    /// Returns the changed items that concern the arms of the filter, by id: each item that is taken now, and the id alone of
+    /// one that was taken before and is not any more. Only items that changed are looked at.
+    pub(in crate::engine) fn items_of_filter<'a>(
+        &self,
+        changed: &'a [ChangedItem],
+    ) -> Vec<(&'a ArmId, Option<&'a Arc<Arm>>)> {
+        let Some(filter) = self.filter.as_deref() else { return Vec::new() };
+        let one = |changed: &'a ChangedItem| {
+            let was_taken = self.arms.position(changed.id.as_str()).is_some();
+            let is_taken =
+                |item: &Arc<Arm>| if changed.is_described_as_before { was_taken } else { filter.matches(item) };
+            let taken = changed.item.as_ref().filter(|item| is_taken(item));
+            (was_taken || taken.is_some()).then_some((&changed.id, taken))
+        };
+        changed.iter().filter_map(one).collect()
     }
 
     /// Gives the arms their indices.
@@ -218,6 +216,19 @@ impl SlotDesign {
     pub(in crate::engine) fn revision(&self, number: u64) -> Option<&Revision> {
         self.revisions.iter().find(|revision| revision.number == number)
     }
+}
+
+/// Returns arms, by id, after these items were taken, and those of the other ids no longer.
+fn merged(arms: &[Arc<Arm>], concerned: &[(&ArmId, Option<&Arc<Arm>>)]) -> Arc<[Arc<Arm>]> {
+    let mut after = Vec::with_capacity(arms.len() + concerned.len());
+    let mut rest = arms.iter().peekable();
+    for (id, taken) in concerned {
+        after.extend(std::iter::from_fn(|| rest.next_if(|arm| arm.id < **id)).map(Arc::clone));
+        rest.next_if(|arm| arm.id == **id);
+        after.extend(taken.map(Arc::clone));
+    }
+    after.extend(rest.map(Arc::clone));
+    after.into()
 }
 
 /// Replaces the arms whose ids are there, and adds the others at the end.

@@ -73,7 +73,7 @@ pub(super) const COLUMNS: &[ExportColumn] = &[
     column(
         "candidates",
         "list",
-        "Candidates of the request, each {arm, features}, with the features of its match with the shopper's profile. Empty means every arm that the slot had available at this revision, and no profile.",
+        "Candidates of the request, each {arm, features}, with the features of its match with the shopper's profile. Empty means every arm that the slot had available at this revision, and no profile. Of arms from the item catalogue those with scores or an exclusion are listed.",
         |row| {
             let candidate =
                 |(arm, features)| CandidateCell { arm: ArmId::as_str(arm), features: FeatureCell(features) };

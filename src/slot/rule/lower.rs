@@ -88,9 +88,9 @@ impl LoweredExpression {
 /// Variables that a condition may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Vocabulary {
-    /// Those of a rule: context, subject and arm.
+    /// Variables of a rule: context, subject and arm.
     Rule,
-    /// That of a filter of items: the item, which is read like an arm.
+    /// Variable of a filter of items: the item, which is read like an arm.
     Filter,
 }
 
