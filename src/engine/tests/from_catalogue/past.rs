@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     engine::{SlotShard, preview, recall},
-    slot::{Effect, OnError, Rule},
+    slot::{Effect, OnError, ProbabilityBounds, Rule},
 };
 
 #[test]
@@ -16,7 +16,11 @@ fn a_decision_is_explained_also_when_its_items_are_gone() {
         paused: false,
     };
     for count in [3, 300] {
-        let mut world = StateHarness::new(Definition { rules: vec![rule.clone()], ..taking("true") });
+        let mut excluding = Definition { rules: vec![rule.clone()], ..taking("true") };
+        // The likeliest arms are not the first ones.
+        let floor = ProbabilityBounds { floor: Some(0.05), ceiling: None };
+        excluding.controls.arm_bounds = many("x", 300)[290..].iter().map(|arm| (arm.id.clone(), floor)).collect();
+        let mut world = StateHarness::new(excluding);
         let mut items = many("x", count);
         items.push(on_shelf("b-excluded", 2.0));
         world.change_items(upsert(items)).unwrap();
@@ -44,6 +48,38 @@ fn a_decision_is_explained_also_when_its_items_are_gone() {
         assert_eq!(with_scores, count.min(64), "{count}");
         assert!(now.candidates.iter().any(|one| one.arm == arm_id("b-excluded") && one.ineligible_because.is_some()));
     }
+}
+
+/// Decides the same in two worlds. In one of them each decision is applied after an item came that stands before all others.
+#[test]
+fn a_decision_counts_for_its_own_arms_also_if_items_come_before_it_is_applied() {
+    let (mut early, mut late) = (StateHarness::new(taking("true")), StateHarness::new(taking("true")));
+    for world in [&mut early, &mut late] {
+        world.change_items(upsert(many("x", 4))).unwrap();
+    }
+    for i in 0..40 {
+        let new = || upsert(vec![on_shelf(&format!("a{:02}", 40 - i), 1.0)]);
+        let mut decisions = Vec::new();
+        for (world, items_first) in [(&mut early, false), (&mut late, true)] {
+            world.at_us += 1_000_000;
+            let decided = Arc::new(world.would_decide(request(), &[]).decided);
+            if items_first {
+                world.change_items(new()).unwrap();
+            }
+            world.apply(Body::Decided(Arc::clone(&decided)));
+            if !items_first {
+                world.change_items(new()).unwrap();
+            }
+            if i % 3 == 0 {
+                world.reward(&format!("e{i}"), &decided, "click", None);
+            }
+            decisions.push(decided);
+        }
+        assert_eq!(decisions[0], decisions[1], "decision {i}");
+    }
+    let [early, late] = [early, late].map(|world| world.state.slot("offers").unwrap().view());
+    assert!(early.evaluation == late.evaluation);
+    assert_eq!(report(&early).arms, report(&late).arms);
 }
 
 #[test]
