@@ -132,7 +132,7 @@ impl Definition {
     }
 
     /// Returns `true` if fields may name arms that are not among the slot's own.
-    fn may_have_others(&self) -> bool {
+    fn allows_other_arms(&self) -> bool {
         self.open_catalogue || self.takes_items()
     }
 
@@ -147,7 +147,7 @@ impl Definition {
 
     /// Checks that an arm is one of the slot's, unless the slot allows others.
     fn check_arm(&self, field: &str, arm: &ArmId) -> Result<(), FieldError> {
-        if self.may_have_others() || self.arms.iter().any(|have| have.id == *arm) {
+        if self.allows_other_arms() || self.arms.iter().any(|have| have.id == *arm) {
             return Ok(());
         }
         let near = suggestion(arm.as_str(), self.arms.iter().map(|have| have.id.as_str()));
@@ -222,6 +222,6 @@ impl Definition {
         check_model(&self.model)?;
         self.controls.check()?;
         self.check_floors(&self.arms)?;
-        check_rules(&self.rules, &self.arms, self.may_have_others(), &self.controls)
+        check_rules(&self.rules, &self.arms, self.allows_other_arms(), &self.controls)
     }
 }

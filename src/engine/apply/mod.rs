@@ -170,7 +170,7 @@ impl SlotState {
         if self.drafts.has_fresh() && !changes_between(&before, definition).iter().all(emergency) {
             self.drafts.outdate(self.design.revision);
         }
-        self.follow_arms();
+        self.adapt_to_arms();
         if !self.design.definition.goal.pays_as(&before.goal) && self.counters.slot.decisions > 0 {
             self.restart_goal_sums(at_us);
         }
@@ -182,7 +182,7 @@ impl SlotState {
     }
 
     /// Adapts models and rules to the arms that the slot has now.
-    fn follow_arms(&mut self) {
+    fn adapt_to_arms(&mut self) {
         let decides = (self.design.definition.model, self.design.traits());
         if self.learner.decides() != decides {
             Arc::make_mut(&mut self.learner).decide_by(decides.0, decides.1);
@@ -225,7 +225,7 @@ impl SlotState {
     /// Renews the arms after a change of items. The slot gets no revision, because nobody changed it.
     pub(super) fn apply_items(&mut self, items: &ItemTable, changed: &[ChangedItem]) {
         if self.design.change_items(items, changed) {
-            self.follow_arms();
+            self.adapt_to_arms();
             self.free_arm_places();
         }
     }

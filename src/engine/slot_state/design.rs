@@ -156,7 +156,7 @@ impl SlotDesign {
             return false;
         }
         let same_ids = concerned.iter().all(|(id, taken)| taken.is_some() && self.arms.position(id.as_str()).is_some());
-        self.joined_arms = Some(merged(self.arms_in_effect(), &concerned));
+        self.joined_arms = Some(merge_items(self.arms_in_effect(), &concerned));
         if !same_ids {
             self.index_arms();
         }
@@ -219,7 +219,7 @@ impl SlotDesign {
 }
 
 /// Returns arms, by id, after these items were taken, and those of the other ids no longer.
-fn merged(arms: &[Arc<Arm>], concerned: &[(&ArmId, Option<&Arc<Arm>>)]) -> Arc<[Arc<Arm>]> {
+fn merge_items(arms: &[Arc<Arm>], concerned: &[(&ArmId, Option<&Arc<Arm>>)]) -> Arc<[Arc<Arm>]> {
     let mut after = Vec::with_capacity(arms.len() + concerned.len());
     let mut rest = arms.iter().peekable();
     for (id, taken) in concerned {

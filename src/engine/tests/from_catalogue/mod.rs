@@ -79,7 +79,9 @@ fn the_arms_are_the_items_that_the_filter_takes_whatever_changes() {
             }
             2 | 3 => {
                 let known: Vec<ArmId> = map.values().filter(|_| rng.random_bool(0.2)).map(|i| i.id.clone()).collect();
-                known.iter().for_each(|id| drop(map.remove(id.as_str())));
+                for id in &known {
+                    map.remove(id.as_str());
+                }
                 if !known.is_empty() {
                     world.change_items(ItemRequest::Remove(known)).unwrap();
                 }
