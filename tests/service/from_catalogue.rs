@@ -79,7 +79,7 @@ impl CatalogueShop {
 
 fn shoes() -> Value {
     let goal = json!({"kinds": [{"kind": "click", "weight": 1.0, "cap": 1.0}]});
-    json!({"slotId": "shoes", "fromCatalogue": "item.category == 'shoes'", "goal": goal, "controls": {"holdout": 0.0}})
+    json!({"slotId": "shoes", "fromCatalogue": "item.category == 'shoes'", "goal": goal, "controls": {"holdout": 0.0, "floor": 0.1}})
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +104,7 @@ async fn a_slot_shows_and_learns_the_items_that_its_filter_takes_also_after_a_re
     let change = json!({"slotId": "shoes", "fromCatalogue": "item.category == 'hats'"});
     let preview = shop.done("PreviewSlotChange", json!({"slot": change, "updateMask": "fromCatalogue"})).await;
     let of_cap = preview["arms"].as_array().unwrap().iter().find(|arm| arm["armId"] == "cap").unwrap().clone();
-    assert_eq!(of_cap["shareAfter"]["value"], 1.0, "{of_cap}");
+    assert!(of_cap["shareAfter"]["value"].as_f64().unwrap() > 0.999, "{of_cap}");
 
     // An item that is gone is no arm any more; its decisions are explained and rewarded all the same.
     shop.done("RemoveItems", json!({"itemIds": ["clog"]})).await;
